@@ -1,0 +1,1 @@
+"""Which config: search strategies, the tuning loop, the table of winners."""

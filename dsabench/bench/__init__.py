@@ -1,0 +1,1 @@
+"""One trial and what compares trials: device, timing, ceilings, roofline, worker, trial, journal, suites."""

@@ -1,0 +1,144 @@
+"""The append-only journal of a run: written a whole line at a time and flushed to disk, read strictly."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import TypeAdapter, ValidationError
+
+from dsabench.bench.records import (
+    SCHEMA_VERSION,
+    AnyRecord,
+    Ceilings,
+    Comparison,
+    End,
+    Header,
+    Record,
+    Trial,
+    WorkloadRecord,
+)
+
+JOURNAL_NAME = "journal.jsonl"
+_adapter: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
+
+
+class JournalError(Exception):
+    """A journal that cannot be read, written or continued; the message names the file and, where there is one, the line."""
+
+
+@dataclass
+class Journal:
+    """A journal's records by kind, in the order written. `torn` says that the last line was cut off and left out."""
+
+    path: Path
+    headers: list[Header] = field(default_factory=list)
+    ceilings: list[Ceilings] = field(default_factory=list)
+    workloads: dict[str, WorkloadRecord] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    torn: bool = False
+    whole_bytes: int = 0
+    """length of the file up to and including its last whole line"""
+
+    @property
+    def header(self) -> Header:
+        return self.headers[0]
+
+    def add(self, record: AnyRecord) -> None:
+        match record:
+            case Header():
+                self.headers.append(record)
+            case Ceilings():
+                self.ceilings.append(record)
+            case WorkloadRecord():
+                self.workloads[record.workload.key] = record
+            case Trial():
+                self.trials.append(record)
+            case Comparison():
+                self.comparisons.append(record)
+            case End():
+                self.ends.append(record)
+
+
+def read_journal(path: Path) -> Journal:
+    """Raises JournalError when the file is missing, empty, of another schema, or malformed anywhere but in a torn last
+    line (one without its newline: the process died while writing it)."""
+    if path.is_dir():
+        path = path / JOURNAL_NAME
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"cannot read journal {path}: {error.strerror}") from error
+    journal = Journal(path)
+    whole, newline, tail = data.rpartition(b"\n")
+    journal.torn = bool(tail)
+    journal.whole_bytes = len(whole) + len(newline)
+    for number, line in enumerate(whole.split(b"\n") if newline else [], start=1):
+        try:
+            record = _adapter.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise JournalError(f"{path}, line {number}: {where or 'not JSON'}: {first['msg']}") from error
+        if isinstance(record, Header) and record.schema_version != SCHEMA_VERSION:
+            raise JournalError(
+                f"{path}, line {number}: schema version {record.schema_version}; this dsabench reads {SCHEMA_VERSION}"
+            )
+        if number == 1 and not isinstance(record, Header):
+            raise JournalError(f"{path}, line 1: a journal begins with its header, found {record.kind!r}")
+        journal.add(record)
+    if not journal.headers:
+        raise JournalError(f"{path} holds no whole line: nothing was measured")
+    return journal
+
+
+class JournalWriter:
+    """Appends records. Each line is written in one call and synced before `write` returns, so that kill -9 at any moment
+    loses at most the line being written."""
+
+    def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
+        """Creates `path`, or with `resume_at` cuts an existing file to that many bytes (dropping a torn line) and appends.
+        Raises JournalError when the file exists (without `resume_at`) or cannot be written."""
+        self.path = path
+        flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if resume_at is None else 0)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, flags, 0o644)
+            if resume_at is not None:
+                os.ftruncate(self._fd, resume_at)
+        except FileExistsError as error:
+            raise JournalError(f"{path} exists; use --resume to go on with it or choose another --out") from error
+        except OSError as error:
+            raise JournalError(f"cannot write journal {path}: {error.strerror}") from error
+
+    def write(self, record: Record) -> None:
+        """Raises JournalError when the disk refuses the line; what was written before stays, and the torn piece is cut."""
+        line = record.model_dump_json().encode() + b"\n"
+        size = os.fstat(self._fd).st_size
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                raise OSError(28, "No space left on device")
+            os.fsync(self._fd)
+        except OSError as error:
+            os.ftruncate(self._fd, size)
+            raise JournalError(
+                f"cannot write to journal {self.path}: {error.strerror}; what it holds is whole"
+            ) from error
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,263 @@
+"""The journal's records: one JSON object a line, each with `kind`. Strict: an unknown or missing key is an error.
+
+A journal is: header, ceilings, then workload, trial and comparison records as they happen, and an end record per run.
+A resumed run appends a new header (same device and sources) and goes on. Times are seconds, sizes bytes, rates per second.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+ConfigValues = dict[str, bool | int | str]
+
+
+class Record(BaseModel):
+    """Strict and frozen. Infinities and NaN have no JSON form and are refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Status(StrEnum):
+    """How a trial ended; each but PASSED carries its reason."""
+
+    PASSED = "PASSED"
+    INCORRECT = "INCORRECT"
+    PRUNED = "PRUNED"
+    COMPILE_ERROR = "COMPILE_ERROR"
+    LAUNCH_ERROR = "LAUNCH_ERROR"
+    CRASHED = "CRASHED"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    IMPOSSIBLE = "IMPOSSIBLE"
+
+
+StatusField = Annotated[Status, Field(strict=False)]
+
+
+class DeviceRecord(Record):
+    """What the trials ran on. `key` names devices whose results may be mixed; the rest is provenance."""
+
+    type: Literal["cpu", "cuda"]
+    key: str
+    """e.g. `cpu-amd-epyc-f25m17-2c-avx512_bf16`"""
+    name: str
+    cores: int
+    """logical CPUs this process may use (CPU), streaming multiprocessors (GPU)"""
+    isa: list[str]
+    """instruction-set extensions the kernels look at, in the order of `kernels.cpu.isa`; the compute capability on a GPU"""
+    memory_bytes: int
+    last_level_cache_bytes: int
+    threads: int
+    """threads a trial may use"""
+    details: dict[str, str]
+    """everything else worth knowing: governor, driver, power limit, hostname-free"""
+
+
+class Header(Record):
+    kind: Literal["header"] = "header"
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    started: str
+    """ISO 8601, UTC"""
+    command: str
+    device: DeviceRecord
+    versions: dict[str, str]
+    """python, dsabench, torch, numba, numpy, llvmlite …"""
+    git_commit: str
+    """of the source tree, with `-dirty`; `unknown` outside a checkout"""
+    sources: dict[str, str]
+    """`op/impl` → source hash"""
+    suite: str
+    strategy: str
+    effort: str
+    seed: int
+    budget_s: float | None
+    timing_policy: dict[str, str]
+    """how a trial is timed, in words, by item"""
+
+
+class Rate(Record):
+    """One measured ceiling: the best of `n` samples, their median, and how it was measured."""
+
+    value: float
+    median: float
+    n: int
+    method: str
+
+
+class Ceilings(Record):
+    kind: Literal["ceilings"] = "ceilings"
+    bandwidth: dict[str, Rate]
+    """`copy`, `read`: bytes a second, from memory"""
+    product: dict[str, Rate]
+    """`bf16`, `f32` (`fp8` on a GPU): FLOP a second"""
+
+
+class WorkloadId(Record):
+    """Names a workload inside other records."""
+
+    key: str
+    op: str
+    axes: dict[str, int]
+    distribution: str
+    seed: int
+
+
+class Roofline(Record):
+    """The least time the ceilings allow: max(flops / product rate, compulsory bytes / bandwidth)."""
+
+    bound_s: float
+    limit: Literal["compute", "memory"]
+    product: str | None
+    """the ceiling used for the products, e.g. `bf16`"""
+    bandwidth: str
+    intensity: float
+    """flops per compulsory byte"""
+
+
+class WorkloadRecord(Record):
+    """Written once when a workload's inputs are built."""
+
+    kind: Literal["workload"] = "workload"
+    workload: WorkloadId
+    flops: int
+    compulsory_bytes: int
+    gather_bytes: int
+    input_bytes: int
+    roofline: Roofline
+    rows_total: int
+    rows_checked: int
+    """rows the reference computes; a seeded sample when fewer than `rows_total`"""
+    build_s: float
+
+
+class CheckRecord(Record):
+    passed: bool
+    rows_checked: int
+    rows_total: int
+    rule: str
+    worst: dict[str, float]
+    reason: str
+
+
+class Timing(Record):
+    """A summary of all samples of one config; a sample is the mean of `calls_per_sample` calls."""
+
+    median_s: float
+    low_s: float
+    """lower end of the median's interval"""
+    high_s: float
+    confidence: float
+    """e.g. 0.95; the interval is distribution-free (order statistics of the binomial)"""
+    min_s: float
+    p10_s: float
+    p90_s: float
+    n: int
+    calls_per_sample: int
+    warmup_calls: int
+    input_copies: int
+    """distinct copies of the inputs the calls rotate through"""
+    clock: Literal["wall", "process", "cuda_events", "cuda_graph"]
+    stopped_by: Literal["interval", "time", "samples"]
+    samples_s: list[float]
+    """the samples in the order measured, at most 200 (evenly thinned)"""
+
+
+class Trial(Record):
+    """One config of one implementation on one workload, measured once with some effort."""
+
+    kind: Literal["trial"] = "trial"
+    number: int
+    op: str
+    impl: str
+    workload: WorkloadId
+    config: ConfigValues
+    is_default: bool
+    source: str
+    """source hash"""
+    rung: int
+    """0 = full effort; 1, 2, … = the cheaper rungs of successive halving, 1 the cheapest"""
+    status: StatusField
+    reason: str
+    describe: str
+    """what really ran: products, instruction set, threads"""
+    compile_s: float | None
+    """the first call, in which the kernel is compiled or loaded; None when it never ran"""
+    check: CheckRecord | None
+    timing: Timing | None
+    roofline_fraction: float | None
+    """bound_s / median_s"""
+    peak_extra_bytes: int | None
+    """high-water mark of the process's resident memory during a call, less what it was before; None where unreadable"""
+    started: str
+    duration_s: float
+
+
+class Ratio(Record):
+    """A ratio of medians with its interval (paired bootstrap over interleaved rounds)."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+class Candidate(Record):
+    """One config in an interleaved comparison; `rounds_s[i]` is its median in round i."""
+
+    impl: str
+    config: ConfigValues
+    is_default: bool
+    median_s: float
+    low_s: float
+    high_s: float
+    n: int
+    rounds_s: list[float]
+    roofline_fraction: float
+
+
+class ImplWinner(Record):
+    """The outcome for one implementation in a comparison. Indices point into `candidates`."""
+
+    winner: int
+    ties: list[int]
+    """others whose ratio to the winner has an interval containing 1 or a gap within the noise floor"""
+    default: int
+    speedup_over_default: Ratio
+    """default time / winner time; 1 exactly when the default won"""
+    speedup_over_torch: Ratio | None
+    """time of the `torch` implementation's default config / winner time; None when it did not pass"""
+
+
+class Comparison(Record):
+    """The best few configs of every implementation on one workload, re-timed interleaved in one run."""
+
+    kind: Literal["comparison"] = "comparison"
+    workload: WorkloadId
+    candidates: list[Candidate]
+    winners: dict[str, ImplWinner]
+    """by implementation"""
+    best_impl: str
+    best_is_tie: bool
+    """true when another implementation's winner is within the noise"""
+    noise: float
+    """relative half-width below which two configs of this comparison count as equal"""
+    started: str
+    duration_s: float
+
+
+class End(Record):
+    kind: Literal["end"] = "end"
+    reason: Literal["complete", "budget", "interrupted", "error"]
+    detail: str
+    ended: str
+    wall_s: float
+    skipped: list[str]
+    """what was planned and not done, by name; never silent"""
+
+
+AnyRecord = Annotated[Header | Ceilings | WorkloadRecord | Trial | Comparison | End, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""Figures and HTML, from journals alone; nothing here measures."""
