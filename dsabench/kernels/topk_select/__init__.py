@@ -1,0 +1,1 @@
+"""The exact selection of each row's k highest scores."""
