@@ -23,7 +23,9 @@ def quantize_e4m3(x: torch.Tensor, group: int, ue8m0: bool = False) -> tuple[tor
     grouped = x.float().unflatten(-1, (n // group, group))
     scales = grouped.abs().amax(-1).clamp_min(AMAX_FLOOR) / E4M3_MAX
     if ue8m0:
-        scales = torch.exp2(torch.ceil(torch.log2(scales)))
+        rounded = torch.exp2(torch.ceil(torch.log2(scales)))
+        # log2 in float32 loses the last bits of a scale just above a power of two and lands below it.
+        scales = torch.where(rounded < scales, 2 * rounded, rounded)
     codes = (grouped / scales.unsqueeze(-1)).clamp(-E4M3_MAX, E4M3_MAX)
     return codes.flatten(-2).to(torch.float8_e4m3fn), scales
 
@@ -44,7 +46,8 @@ E4M3_VALUES = _table()
 
 
 def decode_e4m3(codes: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """The values of e4m3 `codes` (float8_e4m3fn or uint8, any shape) in `dtype`, by table: torch's own cast is ten times
-    slower on a CPU (4.1 against 0.4 ns an element)."""
+    """The values of e4m3 `codes` (float8_e4m3fn or uint8, any shape) in `dtype`, by table. On two cores of a
+    Zen 4 server 1.4 ns an element for tiles of 1M elements, against 2.3 of torch's own cast to float32; both take 4 to 7
+    where the output is too large for the cache."""
     table = torch.from_numpy(E4M3_VALUES).to(device=codes.device, dtype=dtype)
     return table[codes.view(torch.uint8).int()]
