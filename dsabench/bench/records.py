@@ -162,6 +162,8 @@ class Timing(Record):
     warmup_calls: int
     input_copies: int
     """distinct copies of the inputs the calls rotate through"""
+    flush_bytes: int = 0
+    """bytes streamed before each sample to push the inputs out of the cache; 0 where rotating the copies does that"""
     clock: Literal["wall", "process", "cuda_events", "cuda_graph"]
     stopped_by: Literal["interval", "time", "samples"]
     samples_s: list[float]
@@ -226,9 +228,10 @@ class ImplWinner(Record):
     winner: int
     ties: list[int]
     """others whose ratio to the winner has an interval containing 1 or a gap within the noise floor"""
-    default: int
-    speedup_over_default: Ratio
-    """default time / winner time; 1 exactly when the default won"""
+    default: int | None
+    """None when the default config did not pass"""
+    speedup_over_default: Ratio | None
+    """default time / winner time; 1 exactly when the default won; None when the default did not pass"""
     speedup_over_torch: Ratio | None
     """time of the `torch` implementation's default config / winner time; None when it did not pass"""
 

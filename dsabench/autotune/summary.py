@@ -1,0 +1,179 @@
+"""What a run found, one row a workload and implementation: for the table at its end and for `--json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dsabench.autotune.confirm import best_trials
+from dsabench.autotune.plan import Plan
+from dsabench.autotune.progress import format_seconds
+from dsabench.autotune.resume import Finished
+from dsabench.bench.records import Comparison, ConfigValues, Ratio
+from dsabench.kernels.implementation import format_config
+from dsabench.kernels.workload import Workload
+
+
+@dataclass(frozen=True)
+class Row:
+    """`confirmed` rows come from an interleaved comparison; the others are single trials and carry no speed-up."""
+
+    workload: Workload
+    impl: str
+    confirmed: bool
+    is_best: bool
+    best_is_tie: bool
+    config: ConfigValues
+    median_s: float
+    low_s: float
+    high_s: float
+    roofline_fraction: float
+    default_config: ConfigValues | None
+    default_s: float | None
+    speedup_over_default: Ratio | None
+    speedup_over_torch: Ratio | None
+    ties: tuple[ConfigValues, ...]
+    noise: float | None
+
+
+def rows(plan: Plan, finished: Finished) -> list[Row]:
+    """In the order of the plan; pairs of which nothing passed are left out."""
+    found: list[Row] = []
+    for workload in sorted(plan.workloads, key=lambda w: list(dict.fromkeys(w.op for w in plan.workloads)).index(w.op)):
+        comparison = finished.comparisons.get(workload.key)
+        if comparison is not None:
+            found += [_confirmed(workload, comparison, impl) for impl in comparison.winners]
+            continue
+        unconfirmed = [
+            row
+            for pair in plan.of(workload)
+            if (row := _unconfirmed(workload, pair.implementation.name, finished)) is not None
+        ]
+        found += unconfirmed
+    return found
+
+
+def _confirmed(workload: Workload, comparison: Comparison, impl: str) -> Row:
+    won = comparison.winners[impl]
+    winner = comparison.candidates[won.winner]
+    default = comparison.candidates[won.default] if won.default is not None else None
+    return Row(
+        workload=workload,
+        impl=impl,
+        confirmed=True,
+        is_best=impl == comparison.best_impl,
+        best_is_tie=comparison.best_is_tie,
+        config=winner.config,
+        median_s=winner.median_s,
+        low_s=winner.low_s,
+        high_s=winner.high_s,
+        roofline_fraction=winner.roofline_fraction,
+        default_config=default.config if default else None,
+        default_s=default.median_s if default else None,
+        speedup_over_default=won.speedup_over_default,
+        speedup_over_torch=won.speedup_over_torch,
+        ties=tuple(comparison.candidates[i].config for i in won.ties),
+        noise=comparison.noise,
+    )
+
+
+def _unconfirmed(workload: Workload, impl: str, finished: Finished) -> Row | None:
+    ranked = best_trials(finished.of_pair(workload.key, impl))
+    if not ranked or ranked[0].timing is None:
+        return None
+    best, timing = ranked[0], ranked[0].timing
+    default = next((t for t in ranked if t.is_default), None)
+    return Row(
+        workload=workload,
+        impl=impl,
+        confirmed=False,
+        is_best=False,
+        best_is_tie=False,
+        config=best.config,
+        median_s=timing.median_s,
+        low_s=timing.low_s,
+        high_s=timing.high_s,
+        roofline_fraction=best.roofline_fraction or 0.0,
+        default_config=default.config if default else None,
+        default_s=default.timing.median_s if default and default.timing else None,
+        speedup_over_default=None,
+        speedup_over_torch=None,
+        ties=(),
+        noise=None,
+    )
+
+
+def status_counts(finished: Finished) -> dict[str, int]:
+    return dict(sorted(Counter(str(trial.status) for trial in finished.trials).items()))
+
+
+def _ratio_text(ratio: Ratio | None) -> str:
+    return "–" if ratio is None else f"{ratio.ratio:.2f}× [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def winners_table(found: list[Row]) -> Table:
+    """One line a workload: its fastest implementation (every implementation where nothing was confirmed)."""
+    table = Table(box=box.SIMPLE_HEAD, title="Winners", title_justify="left", pad_edge=False)
+    for name, justify in (
+        ("op", "left"),
+        ("workload", "left"),
+        ("impl", "left"),
+        ("default → tuned", "right"),
+        ("speed-up [95 %]", "right"),
+        ("roofline", "right"),
+        ("vs torch", "right"),
+        ("config", "left"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in found:
+        if row.confirmed and not row.is_best:
+            continue
+        ties = f" (={len(row.ties)} more)" if row.ties else ""
+        before = format_seconds(row.default_s) if row.default_s is not None else "failed"
+        table.add_row(
+            row.workload.op,
+            row.workload.label(),
+            row.impl + (" ≈" if row.best_is_tie else "") + ("" if row.confirmed else " ?"),
+            f"{before} → {format_seconds(row.median_s)}",
+            _ratio_text(row.speedup_over_default),
+            f"{row.roofline_fraction:.0%}",
+            _ratio_text(row.speedup_over_torch),
+            Text(format_config(row.config) + ties),
+        )
+    return table
+
+
+TABLE_LEGEND = (
+    "(=n more): n other configs tie with this one within the noise. ≈: another implementation ties. "
+    "?: one trial each, not confirmed by interleaved rounds."
+)
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """A row as `--json` prints it; times in seconds, ratios as {ratio, low, high}."""
+    return {
+        "op": row.workload.op,
+        "axes": row.workload.axis_values,
+        "distribution": row.workload.distribution,
+        "seed": row.workload.seed,
+        "impl": row.impl,
+        "confirmed": row.confirmed,
+        "is_best": row.is_best,
+        "best_is_tie": row.best_is_tie,
+        "config": row.config,
+        "median_s": row.median_s,
+        "low_s": row.low_s,
+        "high_s": row.high_s,
+        "roofline_fraction": row.roofline_fraction,
+        "default_config": row.default_config,
+        "default_s": row.default_s,
+        "speedup_over_default": row.speedup_over_default.model_dump() if row.speedup_over_default else None,
+        "speedup_over_torch": row.speedup_over_torch.model_dump() if row.speedup_over_torch else None,
+        "ties": list(row.ties),
+        "noise": row.noise,
+    }

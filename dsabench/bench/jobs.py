@@ -1,0 +1,102 @@
+"""What the parent asks of a worker process and what comes back. Plain picklable data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dsabench.bench.effort import TimingPolicy
+from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, Status, Timing
+from dsabench.kernels.op import Cost
+from dsabench.kernels.workload import Workload
+
+
+@dataclass(frozen=True)
+class CeilingsJob:
+    seconds: float
+    last_level_cache_bytes: int
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """Build the inputs of a workload (kept for the trials that follow)."""
+
+    workload: Workload
+
+
+@dataclass(frozen=True)
+class Prepared:
+    cost: Cost
+    input_bytes: int
+    rows_total: int
+    rows_checked: int
+    build_s: float
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    workload: Workload
+    impl: str
+    config: ConfigValues
+    policy: TimingPolicy
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """How a trial ended in a worker that lived to tell. `stages_s`: seconds by stage."""
+
+    status: Status
+    reason: str = ""
+    describe: str = ""
+    compile_s: float | None = None
+    check: CheckRecord | None = None
+    timing: Timing | None = None
+    peak_extra_bytes: int | None = None
+    stages_s: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """Re-time `entries` (implementation, config) interleaved; an entry may stand twice, to measure the noise."""
+
+    workload: Workload
+    entries: tuple[tuple[str, ConfigValues], ...]
+    rounds: int
+    least_rounds: int
+    round_s: float
+    time_s: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class CompareOutcome:
+    """rounds_s[e][r]: seconds a call of entry `e` took in round `r`; failed[e]: why entry `e` dropped out."""
+
+    rounds_s: list[list[float]]
+    failed: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A worker's sign of life: what it does now. In a comparison `entry` is the one that runs."""
+
+    text: str
+    entry: int = -1
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker's first message: modules and plugins are loaded."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that raised where no kernel is to blame (inputs that do not fit, a reference that fails)."""
+
+    reason: str
+    trace: str
+    out_of_memory: bool
+
+
+Job = CeilingsJob | PrepareJob | TrialJob | CompareJob
+Result = Ceilings | Prepared | TrialOutcome | CompareOutcome
+Message = Stage | Ready | Failure | Ceilings | Prepared | TrialOutcome | CompareOutcome

@@ -1,0 +1,137 @@
+"""A worker's inputs: built once per workload, copied for rotation, fingerprinted, and checked against the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+from dsabench.bench.memory import available_bytes
+from dsabench.kernels.op import Check, Op, Outputs
+from dsabench.kernels.registry import get_op
+from dsabench.kernels.workload import Workload, sample_rows
+
+POISON = 0x7F
+COPIES_BYTES = 2**30
+"""Most memory that the rotated copies of one workload's inputs may take."""
+MOST_COPIES = 2048
+KEPT_BYTES = 2 * 2**30
+"""Workloads kept built, so that a search that comes back to one does not build it again."""
+
+
+def poison(outputs: Outputs) -> None:
+    """Fills every byte with 0x7f: NaN in e4m3, 3.4e38 in f32 and bf16, far outside any window as an index. What a kernel
+    leaves unwritten is then wrong, whatever an earlier call left there."""
+    for tensor in outputs:
+        tensor.view(torch.uint8).fill_(POISON)
+
+
+def tensors_of(inputs: Any) -> dict[str, torch.Tensor]:
+    """The tensor fields of an op's `Inputs`."""
+    fields = ((f.name, getattr(inputs, f.name)) for f in dataclasses.fields(inputs))
+    return {name: value for name, value in fields if isinstance(value, torch.Tensor)}
+
+
+def fingerprint(inputs: Any) -> dict[str, int]:
+    """A sum over the bits of each input tensor: shows a kernel that writes into its inputs."""
+    sums = {}
+    for name, tensor in tensors_of(inputs).items():
+        flat = tensor.reshape(-1).view(torch.uint8)
+        sums[name] = int(flat.view(torch.int64).sum()) if flat.numel() % 8 == 0 else int(flat.sum())
+    return sums
+
+
+def byte_count(inputs: Any) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors_of(inputs).values())
+
+
+@dataclasses.dataclass
+class Copy:
+    """One set of inputs and the outputs it is run into."""
+
+    inputs: Any
+    outputs: Outputs
+
+
+class Bench:
+    """One workload, ready to be run. `copies[0]` holds the inputs everything else is measured against."""
+
+    def __init__(self, workload: Workload, device: torch.device) -> None:
+        begin = time.perf_counter()
+        self.workload = workload
+        self.op: Op = get_op(workload.op)
+        inputs = workload.make_inputs(device)
+        self.copies = [Copy(inputs, self.op.empty_outputs(inputs))]
+        self.cost = self.op.cost(inputs)
+        self.input_bytes = byte_count(inputs)
+        self.rows_total = self.op.row_count(inputs)
+        self.rows = sample_rows(self.rows_total, self.op.row_flops(inputs), workload.seed)
+        self.fingerprint = fingerprint(inputs)
+        self._expected: Outputs | None = None
+        self.build_s = time.perf_counter() - begin
+
+    @property
+    def inputs(self) -> Any:
+        return self.copies[0].inputs
+
+    def expected(self) -> Outputs:
+        """The reference's outputs of the sampled rows. Computed at the first call, which must come after a kernel ran: a
+        reference that ran before could leave its results in the memory a kernel's outputs get."""
+        if self._expected is None:
+            self._expected = self.op.reference(self.inputs, self.rows)
+        return self._expected
+
+    def check(self, outputs: Outputs) -> Check:
+        return self.op.check(self.inputs, outputs, self.rows, self.expected())
+
+    def changed_input(self, copy: int = 0) -> str:
+        """The name of the first input tensor whose bits are no longer those that were built, or ""."""
+        now = fingerprint(self.copies[copy].inputs)
+        return next((name for name, value in self.fingerprint.items() if now[name] != value), "")
+
+    def rotate(self, last_level_cache_bytes: int) -> int:
+        """Makes enough copies that one round through them touches twice the last-level cache, as far as memory allows.
+
+        What counts is what a call touches (its compulsory bytes), not what its inputs take: a sparse op reads little of a
+        large cache. Returns the bytes one round touches; the caller flushes where that is too little.
+        """
+        touched = max(1, self.cost.compulsory_bytes)
+        outputs = sum(t.numel() * t.element_size() for t in self.copies[0].outputs)
+        each = self.input_bytes + outputs
+        room = min(COPIES_BYTES, available_bytes() // 4)
+        wanted = math.ceil(2 * last_level_cache_bytes / touched) + 1  # the one in use is warm
+        count = max(1, min(wanted, MOST_COPIES, room // max(each, 1)))
+        while len(self.copies) < count:
+            inputs = dataclasses.replace(self.inputs, **{n: t.clone() for n, t in tensors_of(self.inputs).items()})
+            self.copies.append(Copy(inputs, self.op.empty_outputs(inputs)))
+        return len(self.copies) * touched
+
+    def drop_copies(self) -> None:
+        del self.copies[1:]
+
+
+class Benches:
+    """The workloads built so far, the least recently used given up first; only the current one has copies."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._kept: OrderedDict[Workload, Bench] = OrderedDict()
+
+    def get(self, workload: Workload) -> Bench:
+        bench = self._kept.pop(workload, None)
+        for other in self._kept.values():
+            other.drop_copies()
+        if bench is None:
+            while self._kept and sum(b.input_bytes for b in self._kept.values()) > KEPT_BYTES:
+                self._kept.popitem(last=False)
+            bench = Bench(workload, self.device)
+        self._kept[workload] = bench
+        return bench
+
+    def forget(self, workload: Workload) -> None:
+        """After a kernel wrote into the inputs: they are built anew at the next use."""
+        self._kept.pop(workload, None)
