@@ -56,7 +56,7 @@ def make_inputs(axes: Axes, distribution: str, seed: int, device: torch.device) 
     for head in range(h_q):
         k[:, head] = generate.make_keys(s_kv, 192, distribution, generator)
     v = torch.empty((s_kv, h_q, 128), dtype=torch.bfloat16)
-    generate.fill_normal(v, 0.0 if distribution == "zeros" else 1.0, generator)
+    generate.fill_normal(v, 0.0 if distribution == "zeros" else generate.KEY_STD, generator)
     return Inputs(q.to(device), k.to(device), v.to(device), generate.SM_SCALE, causal)
 
 
