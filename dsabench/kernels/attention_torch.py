@@ -11,7 +11,7 @@ import torch
 
 from dsabench.kernels.implementation import Tunable
 
-VALUE_PRODUCT = Tunable("PV", ("f32", "bf16"), "dtype in which weights and values are multiplied")
+VALUE_PRODUCT = Tunable("PV", ("bf16", "f32"), "dtype in which weights and values are multiplied")
 
 
 def f32_scores(q: torch.Tensor, k: torch.Tensor, sm_scale: float) -> torch.Tensor:

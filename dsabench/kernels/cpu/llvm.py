@@ -30,6 +30,8 @@ v16f32 = ir.VectorType(f32, 16)
 v16i32 = ir.VectorType(i32, 16)
 v32i16 = ir.VectorType(i16, 32)
 v64i8 = ir.VectorType(i8, 64)
+v16i16 = ir.VectorType(i16, 16)
+v16bf16 = ir.VectorType(_BFloat(), 16)
 v32bf16 = ir.VectorType(_BFloat(), 32)
 
 
@@ -83,3 +85,8 @@ def is_bf16_words(array_type: types.Array) -> bool:
     if array_type.dtype == types.float32:
         return False
     raise TypeError(f"expected an array of uint32 (bf16 pairs) or float32, got {array_type}")
+
+
+def round_to_bf16(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """16 f32 as bf16 bits (i16 lanes), nearest even; AVX-512 BF16 only."""
+    return builder.bitcast(intrinsic(builder, "llvm.x86.avx512bf16.cvtneps2bf16.512", v16bf16, [x]), v16i16)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _default_config(axes: Axes) -> dict[str, ConfigValue]:
-    return {"CALL": "matmul", "BLOCK_Q": 256, "BLOCK_KV": 4096, "PV": "f32"}
+    return {"CALL": "matmul", "BLOCK_Q": 256, "BLOCK_KV": 4096, "PV": "bf16"}
 
 
 def _constraint(config: Config, axes: Axes) -> str | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _default_config(axes: Axes) -> dict[str, ConfigValue]:
-    return {"BLOCK_KV": 8192, "PV": "f32"}
+    return {"BLOCK_KV": 8192, "PV": "bf16"}
 
 
 def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:

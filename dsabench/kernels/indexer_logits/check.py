@@ -22,6 +22,9 @@ GPU_SPAN_LIMIT = 5e-4
 SHORT_WINDOW = 64
 """Below this many keys a row's span says little: one key with cancelling weights has a score far below its terms."""
 
+_POISON = float(torch.full((4,), 0x7F, dtype=torch.uint8).view(torch.float32))
+"""3.39e38: what an output filled with 0x7f bytes holds before the call, where a kernel writes nothing"""
+
 _TILE = 4 * 1024 * 1024  # elements of the output looked at at a time
 
 # (rows, columns), int64 [n] each -> bool [n]: whether the inputs themselves make that score NaN.
@@ -67,8 +70,8 @@ def check_logits(
 
 
 def mask_fault(logits: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor, is_nan: NanTest) -> str:
-    """ "" when every row of `logits` is -inf exactly outside its window and finite inside, but for the NaN that its inputs
-    call for; else a sentence naming the first fault."""
+    """ "" when every row of `logits` is -inf exactly outside its window and a written score inside, NaN only where its
+    inputs call for it; else a sentence naming the first fault."""
     total, n = logits.shape
     columns = torch.arange(n, device=logits.device, dtype=torch.int32)
     step = max(1, _TILE // n)
@@ -84,7 +87,7 @@ def mask_fault(logits: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor, i
                 f"logits: -inf mask: row {first + row}, column {column}: got {float(part[row, column])}, expected {want} "
                 f"for the window [{int(low[row, 0])}, {int(high[row, 0])})"
             )
-        odd = inside & ~part.isfinite()
+        odd = inside & ~(part.abs() < _POISON)  # NaN, infinities and what was never written
         if not bool(odd.any()):
             continue
         places = odd.nonzero()
@@ -93,7 +96,7 @@ def mask_fault(logits: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor, i
             bad = ~(part[at_row, column].isnan() & is_nan(at_row + first, column))
             if bool(bad.any()):
                 r, c = (int(i) for i in some[bad.nonzero()[0, 0]])
-                return f"logits: row {first + r}, column {c}: got {float(part[r, c])}, expected a finite score"
+                return f"logits: row {first + r}, column {c}: got {float(part[r, c])}, expected a score"
     return ""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _default_config(axes: Axes) -> dict[str, ConfigValue]:
-    return {"BLOCK_Q": 1, "PV": "f32"}
+    return {"BLOCK_Q": 1, "PV": "bf16"}
 
 
 def _constraint(config: Config, axes: Axes) -> str | None:

@@ -1,0 +1,238 @@
+"""Attention over blocks of keys with an online softmax: the part shared by sparse MLA, dense MLA and dense MHA.
+
+Rows (heads, or queries) are lanes: they stand in groups of `lanes` (16, 32 or 64) that all see the same keys.
+
+keys    words [BLOCK][W]        bf16 pairs along d (uint32) or f32
+values  words [BLOCK/2][d_v]    pairs of keys for bf16; for f32 simply rows of d_v values, `value_step` words apart
+panel   words [groups][W][lanes]   the packed queries
+state   o f32 [groups][d_v][lanes], m and l f32 [groups][lanes]: accumulator, reference exponent (base 2) and sum
+
+Per block: S = K·Q; p = 2^(S·scale − m); l += Σp; O += Vᵀ·P. The reference m moves only when a row's maximum exceeds it by
+more than 8, i.e. p ≤ 256, which changes no digit and spares most of the passes over O (FlashAttention-4's lazy rescaling).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.extending import overload
+
+from dsabench.kernels.cpu import llvm
+from dsabench.kernels.cpu.convert import bf16_bits, exp2, exponentials_16, interleave_rows
+from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.microkernel import accumulate_products
+
+EMPTY = np.float32(-1e30)
+"""m of a row that has seen no key: finite, so that no difference of two of them is NaN."""
+SLACK = np.float32(8.0)
+LOG2_E = np.float32(1.4426950408889634)
+LN_2 = np.float32(0.6931471805599453)
+
+
+@kernel
+def pack_rows(source, first, row_stride, rows, out, lanes):  # type: ignore[no-untyped-def]
+    """Packs `rows` rows of bf16 (pairs in a flat uint32 `source`, row i at word first + i·row_stride) into
+    out [groups][W][lanes].
+
+    Lanes past the last row are zero. W = out.shape[1] words a row: pairs when `out` is uint32, single values when float32.
+    """
+    groups, words = out.shape[0], out.shape[1]
+    for g in range(groups):
+        used = min(lanes, rows - g * lanes)
+        for w0 in range(0, words, 16):  # 16 words at a time: the strided side stays in L1
+            for lane in range(used):
+                at = first + (g * lanes + lane) * row_stride
+                for w in range(w0, min(w0 + 16, words)):
+                    out[g, w, lane] = _word(out, source, at, w)
+            for w in range(w0, min(w0 + 16, words)):
+                for lane in range(used, lanes):
+                    out[g, w, lane] = 0
+
+
+def _word(kind, source, at, w):  # type: ignore[no-untyped-def]
+    """Word w of the bf16 row at source[at]: a pair when `kind` is a uint32 array, one f32 when it is float32."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(_word, inline="always")
+def _word_overload(kind, source, at, w):  # type: ignore[no-untyped-def]
+    if llvm.is_bf16_words(kind):
+        return lambda kind, source, at, w: source[at + w]
+
+    def widened(kind, source, at, w):  # type: ignore[no-untyped-def]
+        pair = source[at + w // 2]
+        bits = pair & np.uint32(0xFFFF0000) if w % 2 else pair << np.uint32(16)
+        return np.uint32(bits).view(np.float32)
+
+    return widened
+
+
+def elements_per_word(words):  # type: ignore[no-untyped-def]
+    """2 for bf16 pairs (uint32), 1 for float32: elements a word."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(elements_per_word, inline="always")
+def _elements_per_word(words):  # type: ignore[no-untyped-def]
+    if llvm.is_bf16_words(words):
+        return lambda words: 2
+    return lambda words: 1
+
+
+@kernel
+def reset_state(o, m, l):  # type: ignore[no-untyped-def]
+    """The state of rows that have seen no key."""
+    o[:] = np.float32(0.0)
+    m[:] = EMPTY
+    l[:] = np.float32(0.0)
+
+
+def finish_values(keys, count, d_v, values):  # type: ignore[no-untyped-def]
+    """Makes `values` from the block's rows and returns the P·V steps: for bf16 interleaves pairs of rows (an odd count gets
+    a zero row, since a stale NaN times zero is NaN); for f32 the rows themselves are the values."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(finish_values)
+def _finish_values(keys, count, d_v, values):  # type: ignore[no-untyped-def]
+    if not llvm.is_bf16_words(keys):
+        return lambda keys, count, d_v, values: count
+
+    def interleave(keys, count, d_v, values):  # type: ignore[no-untyped-def]
+        if count % 2:
+            for w in range(keys.shape[1]):
+                keys[count, w] = 0
+        interleave_rows(keys.reshape(keys.size), keys.shape[1], count + count % 2, d_v, values.reshape(values.size))
+        return (count + 1) // 2
+
+    return interleave
+
+
+@kernel
+def exponentials(s, count, lanes, scale, m, l, p):  # type: ignore[no-untyped-def]
+    """p = 2^(s·scale − m) for `count` keys × `lanes` rows and l += Σp. s, p: flat; p in pairs of keys for bf16."""
+    per_word = elements_per_word(p)
+    for i in range(count // per_word):
+        for lane in range(0, lanes, 16):
+            at = per_word * i * lanes + lane
+            exponentials_16(s, at, at + lanes, scale, m, l, lane, p, i * lanes + lane)
+    if count % per_word:
+        i = count - 1
+        for j in range(lanes):
+            last = exp2(s[i * lanes + j] * scale - m[j])
+            l[j] += last
+            p[i // per_word * lanes + j] = bf16_bits(last)
+
+
+@kernel
+def attend_block(keys, count, values, value_step, steps, panel, limits, first_position, scale, s, p, o, m, l, tile):  # type: ignore[no-untyped-def]
+    """Adds `count` keys to the state of every group.
+
+    steps: what `finish_values` returned; limits: int32 [groups][lanes], row sees positions < its limit; the block's keys
+    are at positions first_position … (sparse callers pass limits above any position); scale = sm_scale · log2 e.
+    s: f32 scratch [BLOCK][lanes]; p: words scratch [≥ steps][lanes]; tile: index into REGISTER_TILES.
+    """
+    groups, words, lanes = panel.shape
+    d_v = o.shape[1]
+    flat_keys, flat_values = keys.reshape(keys.size), values.reshape(values.size)
+    flat_panel, flat_s, flat_p, flat_o = panel.reshape(panel.size), s.reshape(s.size), p.reshape(p.size), o.reshape(o.size)
+    highest = np.empty(lanes, np.float32)
+    for g in range(groups):
+        least, most = limits[g, 0], limits[g, 0]
+        for j in range(lanes):
+            least, most = min(least, limits[g, j]), max(most, limits[g, j])
+        if most <= first_position:
+            continue
+        for i in range(count * lanes):
+            flat_s[i] = np.float32(0.0)
+        accumulate_products(
+            flat_keys, 0, words, 1, count, flat_panel, g * words * lanes, lanes, words, flat_s, 0, lanes, lanes, tile
+        )
+        if least < first_position + count:
+            for i in range(count):
+                for j in range(lanes):
+                    if first_position + i >= limits[g, j]:
+                        s[i, j] = -np.inf
+        for j in range(lanes):
+            highest[j] = -np.inf
+        for i in range(count):
+            for j in range(lanes):
+                highest[j] = max(highest[j], s[i, j])
+        moved = 0
+        for j in range(lanes):
+            moved += highest[j] * scale > m[g, j] + SLACK
+        if moved:
+            for j in range(lanes):
+                target = highest[j] * scale
+                factor = np.float32(1.0)
+                if target > m[g, j] + SLACK:
+                    factor = exp2(m[g, j] - target)
+                    m[g, j] = target
+                l[g, j] *= factor
+                highest[j] = factor
+            for d in range(d_v):
+                for j in range(lanes):
+                    o[g, d, j] *= highest[j]
+        exponentials(flat_s, count, lanes, scale, m[g], l[g], flat_p)
+        accumulate_products(
+            flat_values, 0, 1, value_step, d_v, flat_p, 0, lanes, steps, flat_o, g * d_v * lanes, lanes, lanes, tile
+        )
+
+
+@kernel
+def merge_states(o, m, l, first_group, end_group):  # type: ignore[no-untyped-def]
+    """Merges the states of all splits into split 0, for groups [first_group, end_group).
+
+    o: [splits][groups][d_v][lanes]; m, l: [splits][groups][lanes].
+    """
+    splits, _, d_v, lanes = o.shape
+    factor = np.empty(lanes, np.float32)
+    for g in range(first_group, end_group):
+        for split in range(1, splits):
+            for j in range(lanes):
+                if m[split, g, j] > m[0, g, j]:
+                    # Lower the accumulated part to the new reference.
+                    factor[j] = exp2(m[0, g, j] - m[split, g, j])
+                else:
+                    factor[j] = np.float32(1.0)
+            for d in range(d_v):
+                for j in range(lanes):
+                    o[0, g, d, j] *= factor[j]
+            for j in range(lanes):
+                l[0, g, j] *= factor[j]
+                m[0, g, j] = max(m[0, g, j], m[split, g, j])
+                factor[j] = exp2(m[split, g, j] - m[0, g, j])
+                l[0, g, j] += l[split, g, j] * factor[j]
+            for d in range(d_v):
+                for j in range(lanes):
+                    o[0, g, d, j] += o[split, g, d, j] * factor[j]
+
+
+@kernel
+def write_rows(o, m, l, first_group, end_group, rows, first_row, row_stride, sink, sink_period, out, lse):  # type: ignore[no-untyped-def]
+    """Normalises and writes the rows of a state's groups [first_group, end_group).
+
+    Row r < rows goes to flat out[(first_row + r·row_stride)·d_v …], bf16 bits, and to flat lse[first_row + r·row_stride],
+    natural logarithm. No key: out 0 and lse -inf.
+
+    sink: f32, empty for none; row r takes sink[r % sink_period], out is scaled by 1 / (1 + exp(sink − lse)).
+    """
+    _, d_v, lanes = o.shape
+    factor = np.empty(lanes, np.float32)
+    for g in range(first_group, end_group):
+        used = min(lanes, rows - g * lanes)
+        for j in range(used):
+            r = g * lanes + j
+            total = l[g, j]
+            value = -np.inf if total == np.float32(0.0) else (m[g, j] + np.log2(total)) * LN_2
+            inverse = np.float32(0.0) if total == np.float32(0.0) else np.float32(1.0) / total
+            if sink.size:
+                inverse = inverse / (np.float32(1.0) + np.exp(sink[r % sink_period] - value))
+            if total == np.float32(0.0):
+                inverse = np.float32(0.0)
+            factor[j] = inverse
+            lse[first_row + r * row_stride] = value
+        for d0 in range(0, d_v, 16):  # 16 dims at a time: the strided side stays in L1
+            for j in range(used):
+                at = (first_row + (g * lanes + j) * row_stride) * d_v
+                for d in range(d0, d0 + 16):
+                    out[at + d] = np.uint16(bf16_bits(o[g, d, j] * factor[j]))

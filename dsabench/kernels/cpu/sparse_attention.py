@@ -1,0 +1,175 @@
+"""Sparse MLA on the CPU: what prefill (bf16 KV) and decode (656-byte fp8 cache) share.
+
+1. A task is one query and one split of its index list; all heads of the query are lanes.
+2. Valid indices are gathered BLOCK_KV at a time into a packed block (fp8 rows are dequantized on the way), once for QKᵀ
+   and PV; padding, wherever it stands, costs nothing.
+3. Each block updates the online softmax of every head group (kernels.cpu.attention).
+4. One split: the task writes its rows. Several: a second pass merges the partial states by their exponents, then writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+
+from dsabench.kernels.cpu.attention import (
+    LOG2_E,
+    attend_block,
+    finish_values,
+    merge_states,
+    pack_rows,
+    reset_state,
+    write_rows,
+)
+from dsabench.kernels.cpu.attention_scratch import UNLIMITED, make_scratch, make_state, row_groups
+from dsabench.kernels.cpu.convert import copy_bf16, decode_codes, prefetch_bytes
+from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.microkernel import REGISTER_TILES
+from dsabench.kernels.cpu.parallel import parallel_for, thread_count
+from dsabench.kernels.implementation import Config, Tunable
+
+D_QK, D_V = 576, 512
+TOKEN_BYTES = 656  # 512 e4m3 | 4 f32 scales | 64 bf16 rope
+SCALE_GROUP = 128
+
+BLOCK_KV = Tunable("BLOCK_KV", (60, 120, 240), "gathered keys a step; multiples of 12, so that no register tile is cut")
+SPLITS = Tunable("SPLITS", (1, 2, 4, 8), "parts of a query's index list, merged by their exponents at the end")
+
+
+def _load_token(source, slot, keys, i):  # type: ignore[no-untyped-def]
+    """Loads token `slot` as row i of `keys`. source: (bf16 pairs flat,) or (cache bytes, as f32, as uint32 words, e4m3 table)."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(_load_token)
+def _load_token_overload(source, slot, keys, i):  # type: ignore[no-untyped-def]
+    if len(source) == 1:
+
+        def load_bf16(source, slot, keys, i):  # type: ignore[no-untyped-def]
+            copy_bf16(source[0], slot * (D_QK // 2), D_QK // 2, keys.reshape(keys.size), i * keys.shape[1])
+
+        return load_bf16
+    per_word = 2 if keys.dtype == types.uint32 else 1
+
+    def load_fp8(source, slot, keys, i):  # type: ignore[no-untyped-def]
+        codes, scales, words, table = source
+        flat = keys.reshape(keys.size)
+        at = i * keys.shape[1]
+        for group in range(D_V // SCALE_GROUP):
+            scale = scales[slot * (TOKEN_BYTES // 4) + D_V // 4 + group]
+            first = slot * TOKEN_BYTES + group * SCALE_GROUP
+            decode_codes(codes, first, SCALE_GROUP, table, scale, flat, at + group * SCALE_GROUP // per_word)
+        copy_bf16(words, slot * (TOKEN_BYTES // 4) + (D_V + 16) // 4, (D_QK - D_V) // 2, flat, at + D_V // per_word)
+
+    return load_fp8
+
+
+@kernel
+def _prefetch_entries(source, slots, indices, query, begin, end):  # type: ignore[no-untyped-def]
+    token_bytes = source[0].size * source[0].itemsize // slots
+    for at in range(begin, end):
+        slot = np.int64(indices[query, at])
+        if 0 <= slot < slots:
+            prefetch_bytes(source[0], slot * token_bytes, token_bytes)
+
+
+@kernel
+def _attend_range(
+    q, query, heads, source, slots, indices, begin, end, limits, scale, panel, keys, values, value_step, s, p, o, m, l, tile
+):  # type: ignore[no-untyped-def]
+    """The state of one query after its index-list entries [begin, end)."""
+    pack_rows(q, query * heads * (D_QK // 2), D_QK // 2, heads, panel, panel.shape[2])
+    reset_state(o, m, l)
+    block = s.shape[0]
+    at = begin
+    _prefetch_entries(source, slots, indices, query, begin, min(end, begin + block))
+    while at < end:
+        count = 0
+        while at < end and count < block:
+            slot = np.int64(indices[query, at])
+            if 0 <= slot < slots:
+                _load_token(source, slot, keys, count)
+                count += 1
+            at += 1
+        # The next block travels from memory while this one is computed.
+        _prefetch_entries(source, slots, indices, query, at, min(end, at + block))
+        if count:
+            steps = finish_values(keys, count, D_V, values)
+            attend_block(keys, count, values, value_step, steps, panel, limits, 0, scale, s, p, o, m, l, tile)
+
+
+def run_sparse(
+    q: np.ndarray,
+    source: tuple[np.ndarray, ...],
+    slots: int,
+    indices: np.ndarray,
+    lengths: np.ndarray | None,
+    sm_scale: float,
+    sink: np.ndarray,
+    out: np.ndarray,
+    lse: np.ndarray,
+    config: Config,
+) -> None:
+    """q: uint32 [queries, h, 288] (bf16 pairs); source: see `_load_token`; indices: int32 [queries, k]; lengths: int32
+    [queries] or None; sink: f32 [h], empty for none; out: uint16 [queries, h, 512]; lse: f32 [queries, h]."""
+    queries, heads, _ = q.shape
+    k = indices.shape[1]
+    splits = min(int(config["SPLITS"]), k)
+    threads = thread_count()
+    groups, lanes = row_groups(heads)
+    tile = REGISTER_TILES.index(str(config["TILE"]))
+    limits = np.full((groups, lanes), UNLIMITED, np.int32)
+    scale = np.float32(sm_scale) * LOG2_E
+    flat_q, flat_out, flat_lse = q.reshape(-1), out.reshape(-1), lse.reshape(-1)
+    scratch = [
+        make_scratch(str(config["MATH"]), heads, int(config["BLOCK_KV"]), D_QK, D_V, values_in_keys=True)
+        for _ in range(min(threads, queries * splits))
+    ]
+    # One query's states at a time when split, one a thread when not: memory does not grow with the number of queries.
+    wave = 1 if splits == 1 else max(1, threads // splits)
+
+    def attend(query: int, begin: int, end: int, slot: int, o: Any, m: Any, l: Any) -> None:
+        t = scratch[slot]
+        _attend_range(
+            flat_q, query, heads, source, slots, indices, begin, end, limits, scale,
+            t.panel, t.keys, t.values, t.value_step, t.s, t.p, o, m, l, tile,
+        )  # fmt: skip
+
+    def write(query: int, first_group: int, end_group: int, o: Any, m: Any, l: Any) -> None:
+        write_rows(o, m, l, first_group, end_group, heads, query * heads, 1, sink, heads, flat_out, flat_lse)
+
+    def length(query: int) -> int:
+        return k if lengths is None else min(k, max(0, int(lengths[query])))
+
+    if splits == 1:
+        states = [make_state(1, heads, D_V) for _ in scratch]
+
+        def whole(query: int, slot: int) -> None:
+            state = states[slot]
+            attend(query, 0, length(query), slot, state.o[0], state.m[0], state.l[0])
+            write(query, 0, groups, state.o[0], state.m[0], state.l[0])
+
+        parallel_for(queries, whole, threads)
+        return
+
+    partial = [make_state(splits, heads, D_V) for _ in range(min(wave, queries))]
+    for first in range(0, queries, wave):
+        count = min(wave, queries - first)
+
+        def part(number: int, slot: int, first: int = first) -> None:
+            query, split = divmod(number, splits)
+            state, n = partial[query], length(first + query)
+            begin, end = n * split // splits, n * (split + 1) // splits
+            attend(first + query, begin, end, slot, state.o[split], state.m[split], state.l[split])
+
+        def merge(number: int, slot: int, first: int = first) -> None:
+            query, group = divmod(number, groups)
+            state = partial[query]
+            merge_states(state.o, state.m, state.l, group, group + 1)
+            write(first + query, group, group + 1, state.o[0], state.m[0], state.l[0])
+
+        parallel_for(count * splits, part, threads)
+        parallel_for(count * groups, merge, threads)

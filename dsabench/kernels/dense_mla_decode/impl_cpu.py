@@ -1,0 +1,137 @@
+"""Dense MLA decode on the CPU over a paged bf16 cache (absorbed form).
+
+Contract: REFERENCE §2, `dense MLA`, decode. Layout and online softmax: kernels.cpu.attention.
+
+1. A task is one sequence and one split of its positions; the s_q × h_q rows are lanes, so each key serves all of them.
+2. BLOCK_KV positions at a time are copied through the block table into a packed block (once for QKᵀ and PV).
+3. With `causal`, row (t, h) sees positions below cache_seqlens − (s_q − 1 − t): a limit per lane, masked only in the blocks
+   that cross one.
+4. The splits of a sequence are merged by their exponents.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dsabench.kernels.cpu import products
+from dsabench.kernels.cpu.attention import (
+    LOG2_E,
+    attend_block,
+    finish_values,
+    merge_states,
+    pack_rows,
+    reset_state,
+    write_rows,
+)
+from dsabench.kernels.cpu.attention_scratch import make_scratch, make_state, row_groups
+from dsabench.kernels.cpu.convert import copy_bf16
+from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.microkernel import REGISTER_TILES
+from dsabench.kernels.cpu.parallel import parallel_for, thread_count
+from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
+from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.op import Axes, Outputs
+
+if TYPE_CHECKING:
+    from dsabench.kernels.dense_mla_decode.contract import Inputs
+
+D_QK, D_V = 576, 512
+
+
+@kernel
+def _attend_range(
+    q, sequence, rows, cache, page, table_row, begin, end, limits, scale, panel, keys, values, value_step, s, p, o, m, l, tile
+):  # type: ignore[no-untyped-def]
+    """The state of one sequence's rows after positions [begin, end)."""
+    pack_rows(q, sequence * rows * (D_QK // 2), D_QK // 2, rows, panel, panel.shape[2])
+    reset_state(o, m, l)
+    flat = keys.reshape(keys.size)
+    for first in range(begin, end, s.shape[0]):
+        count = min(s.shape[0], end - first)
+        for i in range(count):
+            slot = np.int64(table_row[(first + i) // page]) * page + (first + i) % page
+            copy_bf16(cache, slot * (D_QK // 2), D_QK // 2, flat, i * keys.shape[1])
+        steps = finish_values(keys, count, D_V, values)
+        attend_block(keys, count, values, value_step, steps, panel, limits, first, scale, s, p, o, m, l, tile)
+
+
+def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
+    """Computes into outputs = (out bf16 [b, s_q, h_q, 512], lse f32 [b, s_q, h_q]). `config` is a full config."""
+    b, s_q, heads, _ = inputs.q.shape
+    rows = s_q * heads
+    page = inputs.kv_cache.shape[1]
+    threads = thread_count()
+    splits = int(config["SPLITS"])
+    groups, lanes = row_groups(rows)
+    tile = REGISTER_TILES.index(str(config["TILE"]))
+    scale = np.float32(inputs.sm_scale) * LOG2_E
+    q = inputs.q.view(torch.uint32).numpy().reshape(-1)
+    cache = inputs.kv_cache.view(torch.uint32).numpy().reshape(-1)
+    table, lengths = inputs.block_table.numpy(), inputs.cache_seqlens.numpy()
+    out, lse = outputs[0].view(torch.uint16).numpy().reshape(-1), outputs[1].numpy().reshape(-1)
+    no_sink = np.empty(0, np.float32)
+    scratch = [
+        make_scratch(str(config["MATH"]), rows, int(config["BLOCK_KV"]), D_QK, D_V, values_in_keys=True)
+        for _ in range(min(threads, b * splits))
+    ]
+    # Partial states for as many sequences at a time as keep all threads busy: memory does not grow with the batch.
+    wave = min(b, max(1, -(-2 * threads // splits)))
+    partial = [make_state(splits, rows, D_V) for _ in range(wave)]
+    visible = np.repeat(np.arange(s_q, dtype=np.int32) - (s_q - 1), heads) if inputs.causal else np.zeros(rows, np.int32)
+
+    for first in range(0, b, wave):
+
+        def part(number: int, slot: int, first: int = first) -> None:
+            local, split = divmod(number, splits)
+            sequence = first + local
+            n, t, state = int(lengths[sequence]), scratch[slot], partial[local]
+            limits = np.zeros(groups * lanes, np.int32)
+            limits[:rows] = n + visible
+            _attend_range(
+                q, sequence, rows, cache, page, table[sequence], n * split // splits, n * (split + 1) // splits,
+                limits.reshape(groups, lanes), scale, t.panel, t.keys, t.values, t.value_step, t.s, t.p,
+                state.o[split], state.m[split], state.l[split], tile,
+            )  # fmt: skip
+
+        def merge(number: int, slot: int, first: int = first) -> None:
+            local, group = divmod(number, groups)
+            state = partial[local]
+            merge_states(state.o, state.m, state.l, group, group + 1)
+            write_rows(
+                state.o[0], state.m[0], state.l[0], group, group + 1, rows, (first + local) * rows, 1, no_sink, rows, out, lse
+            )
+
+        count = min(wave, b - first)
+        parallel_for(count * splits, part, threads)
+        parallel_for(count * groups, merge, threads)
+
+
+def default_config(axes: Axes) -> dict[str, ConfigValue]:
+    return {
+        "MATH": products.default_math(),
+        "BLOCK_KV": 120,
+        "TILE": default_tile(axes["s_q"] * axes["h_q"]),
+        "SPLITS": 8 if axes["b"] < 4 else 2,
+    }
+
+
+IMPLEMENTATION = Implementation(
+    op="dense_mla_decode",
+    name="cpu",
+    summary="numba vector kernels: paged keys packed once for all rows, online softmax, split positions",
+    device_types=("cpu",),
+    tunables=(
+        products.MATH,
+        Tunable("BLOCK_KV", (60, 120, 240), "positions a step; multiples of 12, so that no register tile is cut"),
+        TILE,
+        Tunable("SPLITS", (2, 4, 8, 16), "parts of a sequence, merged by their exponents at the end"),
+    ),
+    default_config=default_config,
+    run=run,
+    constraint=lambda config, axes: tile_constraint(config, axes["s_q"] * axes["h_q"]),
+    unavailable=products.unavailable,
+    describe=products.describe_products,
+)

@@ -1,0 +1,77 @@
+"""Sparse MLA decode on the CPU over the 656-byte fp8 cache.
+
+Contract: REFERENCE §2, `sparse MLA, decode`; layout and algorithm: kernels.cpu.sparse_attention. Codes are decoded and
+scaled to bf16 (or f32) while a block is gathered, once for all heads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dsabench.kernels.cpu import products
+from dsabench.kernels.cpu.convert import e4m3_table
+from dsabench.kernels.cpu.sparse_attention import (
+    BLOCK_KV,
+    SPLITS,
+    TOKEN_BYTES,
+    run_sparse,
+)
+from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
+from dsabench.kernels.implementation import Config, ConfigValue, Implementation
+from dsabench.kernels.machine import usable_cpus
+from dsabench.kernels.op import Axes, Outputs
+
+if TYPE_CHECKING:
+    from dsabench.kernels.sparse_mla_decode.contract import Inputs
+
+
+def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
+    """Computes into outputs = (out bf16 [b, s_q, h_q, 512], lse f32 [b, s_q, h_q]). `config` is a full config."""
+    b, s_q, heads, _ = inputs.q.shape
+    cache = inputs.kv_cache.reshape(-1)
+    source = (
+        cache.numpy(),
+        cache.view(torch.float32).numpy(),
+        cache.view(torch.uint32).numpy(),
+        e4m3_table(str(config["DEQUANT"])),
+    )
+    run_sparse(
+        inputs.q.view(torch.uint32).numpy().reshape(b * s_q, heads, -1),
+        source,
+        cache.numel() // TOKEN_BYTES,
+        inputs.indices.numpy().reshape(b * s_q, -1),
+        None if inputs.topk_length is None else inputs.topk_length.numpy().reshape(b * s_q),
+        inputs.sm_scale,
+        np.empty(0, np.float32) if inputs.attn_sink is None else inputs.attn_sink.numpy(),
+        outputs[0].view(torch.uint16).numpy(),
+        outputs[1].numpy(),
+        config,
+    )
+
+
+def default_config(axes: Axes) -> dict[str, ConfigValue]:
+    few = axes["b"] * axes["s_q"] < 2 * usable_cpus()
+    return {
+        "MATH": products.default_math(),
+        "DEQUANT": products.default_dequant(),
+        "BLOCK_KV": 120,
+        "TILE": default_tile(axes["h_q"]),
+        "SPLITS": 4 if few else 1,
+    }
+
+
+IMPLEMENTATION = Implementation(
+    op="sparse_mla_decode",
+    name="cpu",
+    summary="numba vector kernels: fp8 rows dequantized while gathered, online softmax, split index lists",
+    device_types=("cpu",),
+    tunables=(products.MATH, products.DEQUANT, BLOCK_KV, TILE, SPLITS),
+    default_config=default_config,
+    run=run,
+    constraint=lambda config, axes: tile_constraint(config, axes["h_q"]),
+    unavailable=products.unavailable,
+    describe=products.describe_products,
+)
