@@ -29,7 +29,7 @@ LN_2 = np.float32(0.6931471805599453)
 
 
 @kernel
-def pack_rows(source, first, row_stride, rows, out, lanes):  # type: ignore[no-untyped-def]
+def pack_rows(source, first, row_stride, rows, out, lanes):
     """Packs `rows` rows of bf16 (pairs in a flat uint32 `source`, row i at word first + i·row_stride) into
     out [groups][W][lanes].
 
@@ -48,17 +48,17 @@ def pack_rows(source, first, row_stride, rows, out, lanes):  # type: ignore[no-u
                     out[g, w, lane] = 0
 
 
-def _word(kind, source, at, w):  # type: ignore[no-untyped-def]
+def _word(kind, source, at, w):
     """Word w of the bf16 row at source[at]: a pair when `kind` is a uint32 array, one f32 when it is float32."""
     raise NotImplementedError("compiled code only")
 
 
 @overload(_word, inline="always")
-def _word_overload(kind, source, at, w):  # type: ignore[no-untyped-def]
+def _word_overload(kind, source, at, w):
     if llvm.is_bf16_words(kind):
         return lambda kind, source, at, w: source[at + w]
 
-    def widened(kind, source, at, w):  # type: ignore[no-untyped-def]
+    def widened(kind, source, at, w):
         pair = source[at + w // 2]
         bits = pair & np.uint32(0xFFFF0000) if w % 2 else pair << np.uint32(16)
         return np.uint32(bits).view(np.float32)
@@ -66,38 +66,38 @@ def _word_overload(kind, source, at, w):  # type: ignore[no-untyped-def]
     return widened
 
 
-def elements_per_word(words):  # type: ignore[no-untyped-def]
+def elements_per_word(words):
     """2 for bf16 pairs (uint32), 1 for float32: elements a word."""
     raise NotImplementedError("compiled code only")
 
 
 @overload(elements_per_word, inline="always")
-def _elements_per_word(words):  # type: ignore[no-untyped-def]
+def _elements_per_word(words):
     if llvm.is_bf16_words(words):
         return lambda words: 2
     return lambda words: 1
 
 
 @kernel
-def reset_state(o, m, l):  # type: ignore[no-untyped-def]
+def reset_state(o, m, l):
     """The state of rows that have seen no key."""
     o[:] = np.float32(0.0)
     m[:] = EMPTY
     l[:] = np.float32(0.0)
 
 
-def finish_values(keys, count, d_v, values):  # type: ignore[no-untyped-def]
+def finish_values(keys, count, d_v, values):
     """Makes `values` from the block's rows and returns the P·V steps: for bf16 interleaves pairs of rows (an odd count gets
     a zero row, since a stale NaN times zero is NaN); for f32 the rows themselves are the values."""
     raise NotImplementedError("compiled code only")
 
 
 @overload(finish_values)
-def _finish_values(keys, count, d_v, values):  # type: ignore[no-untyped-def]
+def _finish_values(keys, count, d_v, values):
     if not llvm.is_bf16_words(keys):
         return lambda keys, count, d_v, values: count
 
-    def interleave(keys, count, d_v, values):  # type: ignore[no-untyped-def]
+    def interleave(keys, count, d_v, values):
         if count % 2:
             for w in range(keys.shape[1]):
                 keys[count, w] = 0
@@ -108,7 +108,7 @@ def _finish_values(keys, count, d_v, values):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def exponentials(s, count, lanes, scale, m, l, p):  # type: ignore[no-untyped-def]
+def exponentials(s, count, lanes, scale, m, l, p):
     """p = 2^(s·scale − m) for `count` keys × `lanes` rows and l += Σp. s, p: flat; p in pairs of keys for bf16."""
     per_word = elements_per_word(p)
     for i in range(count // per_word):
@@ -124,7 +124,7 @@ def exponentials(s, count, lanes, scale, m, l, p):  # type: ignore[no-untyped-de
 
 
 @kernel
-def attend_block(keys, count, values, value_step, steps, panel, limits, first_position, scale, s, p, o, m, l, tile):  # type: ignore[no-untyped-def]
+def attend_block(keys, count, values, value_step, steps, panel, limits, first_position, scale, s, p, o, m, l, tile):
     """Adds `count` keys to the state of every group.
 
     steps: what `finish_values` returned; limits: int32 [groups][lanes], row sees positions < its limit; the block's keys
@@ -134,7 +134,12 @@ def attend_block(keys, count, values, value_step, steps, panel, limits, first_po
     groups, words, lanes = panel.shape
     d_v = o.shape[1]
     flat_keys, flat_values = keys.reshape(keys.size), values.reshape(values.size)
-    flat_panel, flat_s, flat_p, flat_o = panel.reshape(panel.size), s.reshape(s.size), p.reshape(p.size), o.reshape(o.size)
+    flat_panel, flat_s, flat_p, flat_o = (
+        panel.reshape(panel.size),
+        s.reshape(s.size),
+        p.reshape(p.size),
+        o.reshape(o.size),
+    )
     highest = np.empty(lanes, np.float32)
     for g in range(groups):
         least, most = limits[g, 0], limits[g, 0]
@@ -179,7 +184,7 @@ def attend_block(keys, count, values, value_step, steps, panel, limits, first_po
 
 
 @kernel
-def merge_states(o, m, l, first_group, end_group):  # type: ignore[no-untyped-def]
+def merge_states(o, m, l, first_group, end_group):
     """Merges the states of all splits into split 0, for groups [first_group, end_group).
 
     o: [splits][groups][d_v][lanes]; m, l: [splits][groups][lanes].
@@ -208,7 +213,7 @@ def merge_states(o, m, l, first_group, end_group):  # type: ignore[no-untyped-de
 
 
 @kernel
-def write_rows(o, m, l, first_group, end_group, rows, first_row, row_stride, sink, sink_period, out, lse):  # type: ignore[no-untyped-def]
+def write_rows(o, m, l, first_group, end_group, rows, first_row, row_stride, sink, sink_period, out, lse):
     """Normalises and writes the rows of a state's groups [first_group, end_group).
 
     Row r < rows goes to flat out[(first_row + r·row_stride)·d_v …], bf16 bits, and to flat lse[first_row + r·row_stride],

@@ -63,24 +63,26 @@ def emit_exp2(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     first, *rest = (float(np.float32(c)) for c in _EXP2_COEFFICIENTS)
     poly: ir.Value = constant(x.type, first)
     for coefficient in rest:
-        poly = llvm.intrinsic(builder, f"llvm.fmuladd.{suffix}", x.type, [poly, fraction, constant(x.type, coefficient)])
+        poly = llvm.intrinsic(
+            builder, f"llvm.fmuladd.{suffix}", x.type, [poly, fraction, constant(x.type, coefficient)]
+        )
     exponent = builder.shl(whole, constant(integer, 23))
     scaled = builder.bitcast(builder.add(builder.bitcast(poly, integer), exponent), x.type)
     return builder.select(underflow, constant(x.type, 0.0), scaled)
 
 
 @numba_intrinsic
-def exp2(typing_context, x):  # type: ignore[no-untyped-def]
+def exp2(typing_context, x):
     """`emit_exp2` of a scalar; LLVM vectorises it in a loop over lanes."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         return emit_exp2(builder, arguments[0])
 
     return types.float32(types.float32), generate
 
 
 @njit(inline="always")
-def bf16_bits(x):  # type: ignore[no-untyped-def]
+def bf16_bits(x):
     """The bf16 of a float32, rounded to nearest even, in the low half of a uint32; a NaN stays a NaN."""
     bits = np.float32(x).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
@@ -117,13 +119,13 @@ def _emit_widen(builder: ir.IRBuilder, half: ir.Value) -> list[ir.Value]:
 
 
 @numba_intrinsic
-def _permute_64(typing_context, codes, first, table, scale, out, out_first):  # type: ignore[no-untyped-def]
+def _permute_64(typing_context, codes, first, table, scale, out, out_first):
     """64 codes from codes[first] on, times `scale` (None: exact codes), into 32-bit words of `out` from out_first on."""
     bf16 = llvm.is_bf16_words(out)
-    scaled = not isinstance(scale, types.NoneType)
+    scaled = scale is not types.none
     signature = types.void(codes, types.int64, table, types.float32 if scaled else types.none, out, types.int64)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         codes, first, table, scale, out, out_first = arguments
         codes_type, _, table_type, _, out_type, _ = signature.args
         source = builder.add(llvm.array_data(context, builder, codes_type, codes), first)
@@ -131,9 +133,10 @@ def _permute_64(typing_context, codes, first, table, scale, out, out_first):  # 
         target = llvm.element_address(builder, llvm.array_data(context, builder, out_type, out), out_first, 4)
         factor = llvm.splat(builder, scale, 16) if scaled else None
         for index, half in enumerate(halves):
-            place = lambda part, index=index, size=64 if bf16 else 128: builder.add(target, llvm.int64(size * index + 64 * part))  # noqa: E731
+            first_byte = index * (64 if bf16 else 128)
+            places = [builder.add(target, llvm.int64(first_byte + 64 * part)) for part in (0, 1)]
             if bf16 and factor is None:
-                llvm.store(builder, half, place(0), 1)
+                llvm.store(builder, half, places[0], 1)
                 continue
             wide = _emit_widen(builder, half)
             if factor is not None:
@@ -141,16 +144,16 @@ def _permute_64(typing_context, codes, first, table, scale, out, out_first):  # 
             if bf16:
                 name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
                 packed = llvm.intrinsic(builder, name, llvm.v32bf16, [wide[1], wide[0]])
-                llvm.store(builder, builder.bitcast(packed, llvm.v32i16), place(0), 1)
+                llvm.store(builder, builder.bitcast(packed, llvm.v32i16), places[0], 1)
             else:
-                for part, x in enumerate(wide):
-                    llvm.store(builder, x, place(part), 1)
+                for x, place in zip(wide, places, strict=True):
+                    llvm.store(builder, x, place, 1)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def decode_codes(codes, first, count, table, scale, out, out_first):  # type: ignore[no-untyped-def]
+def decode_codes(codes, first, count, table, scale, out, out_first):
     """codes[first : first+count] (uint8, count % 64 == 0) times `scale` into the words of `out` from out_first on.
 
     Products with a scale are rounded to nearest-even when `out` holds bf16 pairs; without one (None) they are exact.
@@ -159,19 +162,19 @@ def decode_codes(codes, first, count, table, scale, out, out_first):  # type: ig
 
 
 @overload(decode_codes, jit_options={"fastmath": False})
-def _decode_codes(codes, first, count, table, scale, out, out_first):  # type: ignore[no-untyped-def]
+def _decode_codes(codes, first, count, table, scale, out, out_first):
     bf16 = llvm.is_bf16_words(out)
     per_word = 2 if bf16 else 1
     if table.dtype == types.uint8:
 
-        def permute(codes, first, count, table, scale, out, out_first):  # type: ignore[no-untyped-def]
+        def permute(codes, first, count, table, scale, out, out_first):
             for i in range(0, count, 64):
                 _permute_64(codes, first + i, table, scale, out, out_first + i // per_word)
 
         return permute
     if bf16:
 
-        def look_up_pairs(codes, first, count, table, scale, out, out_first):  # type: ignore[no-untyped-def]
+        def look_up_pairs(codes, first, count, table, scale, out, out_first):
             factor = np.float32(1.0) if scale is None else scale
             for i in range(count // 2):
                 low = bf16_bits(table[codes[first + 2 * i]] * factor)
@@ -180,7 +183,7 @@ def _decode_codes(codes, first, count, table, scale, out, out_first):  # type: i
 
         return look_up_pairs
 
-    def look_up(codes, first, count, table, scale, out, out_first):  # type: ignore[no-untyped-def]
+    def look_up(codes, first, count, table, scale, out, out_first):
         factor = np.float32(1.0) if scale is None else scale
         for i in range(count):
             out[out_first + i] = table[codes[first + i]] * factor
@@ -191,7 +194,7 @@ def _decode_codes(codes, first, count, table, scale, out, out_first):  # type: i
 # --- bf16 rows -----------------------------------------------------------------------------------------------------------
 
 
-def copy_bf16(source, first, count, out, out_first):  # type: ignore[no-untyped-def]
+def copy_bf16(source, first, count, out, out_first):
     """`count` words of bf16 pairs (uint32) from source[first] on into `out`: as they are, or widened to 2·count f32.
 
     Whole words, not 16-bit halves: put together from halves the copy took half of dense MHA's time.
@@ -200,16 +203,16 @@ def copy_bf16(source, first, count, out, out_first):  # type: ignore[no-untyped-
 
 
 @overload(copy_bf16)
-def _copy_bf16(source, first, count, out, out_first):  # type: ignore[no-untyped-def]
+def _copy_bf16(source, first, count, out, out_first):
     if llvm.is_bf16_words(out):
 
-        def copied(source, first, count, out, out_first):  # type: ignore[no-untyped-def]
+        def copied(source, first, count, out, out_first):
             for i in range(count):
                 out[out_first + i] = source[first + i]
 
         return copied
 
-    def widened(source, first, count, out, out_first):  # type: ignore[no-untyped-def]
+    def widened(source, first, count, out, out_first):
         for i in range(count):
             word = source[first + i]
             out[out_first + 2 * i] = np.uint32(word << np.uint32(16)).view(np.float32)
@@ -219,14 +222,16 @@ def _copy_bf16(source, first, count, out, out_first):  # type: ignore[no-untyped
 
 
 @numba_intrinsic
-def _interleave_32(typing_context, rows, first, second, out, out_first):  # type: ignore[no-untyped-def]
+def _interleave_32(typing_context, rows, first, second, out, out_first):
     """32 bf16 of two rows (16 words from rows[first] and from rows[second]) as 32 words (a_i, b_i) from out[out_first]."""
     signature = types.void(rows, types.int64, types.int64, out, types.int64)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         rows, first, second, out, out_first = arguments
         base = llvm.array_data(context, builder, signature.args[0], rows)
-        a, b = (llvm.load(builder, llvm.v32i16, llvm.element_address(builder, base, at, 4), 4) for at in (first, second))
+        a, b = (
+            llvm.load(builder, llvm.v32i16, llvm.element_address(builder, base, at, 4), 4) for at in (first, second)
+        )
         target = llvm.element_address(builder, llvm.array_data(context, builder, signature.args[3], out), out_first, 4)
         for part in (0, 1):
             order = [16 * part + i // 2 + (32 if i % 2 else 0) for i in range(32)]
@@ -237,7 +242,7 @@ def _interleave_32(typing_context, rows, first, second, out, out_first):  # type
 
 
 @kernel
-def interleave_rows(rows, row_words, count, width, out):  # type: ignore[no-untyped-def]
+def interleave_rows(rows, row_words, count, width, out):
     """Pairs row 2i with row 2i+1: out[i·width + d] = (row 2i)[d] | (row 2i+1)[d] << 16 for d < width (width % 32 == 0).
 
     rows: bf16 pairs, `row_words` words a row, `count` rows (even). This is the B… A operand of P·V for `vdpbf16ps`, whose
@@ -249,11 +254,11 @@ def interleave_rows(rows, row_words, count, width, out):  # type: ignore[no-unty
 
 
 @numba_intrinsic
-def _prefetch_line(typing_context, array, byte):  # type: ignore[no-untyped-def]
+def _prefetch_line(typing_context, array, byte):
     """Asks for the cache line of the array's byte `byte`, into the second-level cache."""
     signature = types.void(array, types.int64)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         array, byte = arguments
         pointer = ir.PointerType()
         kind = ir.FunctionType(ir.VoidType(), [pointer, llvm.i32, llvm.i32, llvm.i32])
@@ -267,7 +272,7 @@ def _prefetch_line(typing_context, array, byte):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prefetch_bytes(array, first, count):  # type: ignore[no-untyped-def]
+def prefetch_bytes(array, first, count):
     """Asks for the cache lines of the array's bytes [first, first + count).
 
     Gathered rows are random: without this each waits for memory (0.4-0.6 µs a row, a quarter of sparse prefill).
@@ -278,7 +283,7 @@ def prefetch_bytes(array, first, count):  # type: ignore[no-untyped-def]
 
 
 @numba_intrinsic
-def exponentials_16(typing_context, s, even, odd, scale, m, l, lane, p, out):  # type: ignore[no-untyped-def]
+def exponentials_16(typing_context, s, even, odd, scale, m, l, lane, p, out):
     """16 lanes of two keys: p[out + j] = (2^(s[even+j]·scale − m[j]), 2^(s[odd+j]·scale − m[j])) as a pair of bf16 when p is
     uint32; with p float32, p[out + j] is the first alone (odd is ignored). l[j] grows by what was computed, in f32.
 
@@ -288,9 +293,9 @@ def exponentials_16(typing_context, s, even, odd, scale, m, l, lane, p, out):  #
     word = types.int64
     signature = types.void(s, word, word, types.float32, m, l, word, p, word)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         s, even, odd, scale, m, l, lane, p, out = arguments
-        data = lambda index, value: llvm.array_data(context, builder, signature.args[index], value)  # noqa: E731
+        data = lambda index, value: llvm.array_data(context, builder, signature.args[index], value)
         s_base, l_place = data(0, s), llvm.element_address(builder, data(5, l), lane, 4)
         reference = llvm.load(builder, llvm.v16f32, llvm.element_address(builder, data(4, m), lane, 4))
         factor = llvm.splat(builder, scale, llvm.LANES)

@@ -76,14 +76,14 @@ def _accumulating_tile(count: int, vectors: int) -> Any:
     """An intrinsic (a, a0, a_row, a_step, b, b0, b_step, steps, c, c0, c_row), offsets and strides in 32-bit words."""
 
     @numba_intrinsic
-    def tile(typing_context, a, a0, a_row, a_step, b, b0, b_step, steps, c, c0, c_row):  # type: ignore[no-untyped-def]
+    def tile(typing_context, a, a0, a_row, a_step, b, b0, b_step, steps, c, c0, c_row):
         bf16 = llvm.is_bf16_words(a)
         if llvm.is_bf16_words(b) != bf16 or llvm.is_bf16_words(c):
             raise TypeError(f"products of {a} and {b} into {c}: A and B must be of one kind, C float32")
         word = types.int64
         signature = types.void(a, word, word, word, b, word, word, word, c, word, word)
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):
             a, a0, a_row, a_step, b, b0, b_step, steps, c, c0, c_row = arguments
             a_type, b_type, c_type = (signature.args[i] for i in (0, 4, 8))
             base = llvm.element_address(builder, llvm.array_data(context, builder, a_type, a), a0, 4)
@@ -91,7 +91,10 @@ def _accumulating_tile(count: int, vectors: int) -> Any:
             panel = llvm.element_address(builder, llvm.array_data(context, builder, b_type, b), b0, 4)
             out = llvm.element_address(builder, llvm.array_data(context, builder, c_type, c), c0, 4)
             places = [
-                [builder.add(builder.add(out, builder.mul(c_row, llvm.int64(4 * i))), llvm.int64(64 * j)) for j in range(vectors)]
+                [
+                    builder.add(builder.add(out, builder.mul(c_row, llvm.int64(4 * i))), llvm.int64(64 * j))
+                    for j in range(vectors)
+                ]
                 for i in range(count)
             ]
             initial = [[llvm.load(builder, llvm.v16f32, place) for place in row] for row in places]
@@ -115,7 +118,7 @@ _tile_6x1, _tile_1x1 = (_accumulating_tile(n, 1) for n in (6, 1))
 
 
 @kernel
-def accumulate_products(a, a0, a_row, a_step, rows, b, b0, b_step, steps, c, c0, c_row, lanes, tile):  # type: ignore[no-untyped-def]
+def accumulate_products(a, a0, a_row, a_step, rows, b, b0, b_step, steps, c, c0, c_row, lanes, tile):
     """C[rows][lanes] += A[rows][steps] · B[steps][lanes]; offsets and strides in 32-bit words; lanes % 16 == 0.
 
     tile: index into REGISTER_TILES. Lanes that its NV does not divide go through narrower tiles.
@@ -126,23 +129,33 @@ def accumulate_products(a, a0, a_row, a_step, rows, b, b0, b_step, steps, c, c0,
             i = 0
             if tile == 0:
                 while i + 6 <= rows:
-                    _tile_6x4(a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row)
+                    _tile_6x4(
+                        a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row
+                    )
                     i += 6
             while i + 4 <= rows:
-                _tile_4x4(a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row)
+                _tile_4x4(
+                    a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row
+                )
                 i += 4
             while i < rows:
-                _tile_1x4(a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row)
+                _tile_1x4(
+                    a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row
+                )
                 i += 1
             lane += 64
     if tile <= 2:
         while lane + 32 <= lanes:
             i = 0
             while i + 12 <= rows:
-                _tile_12x2(a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row)
+                _tile_12x2(
+                    a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row
+                )
                 i += 12
             while i < rows:
-                _tile_1x2(a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row)
+                _tile_1x2(
+                    a, a0 + i * a_row, a_row, a_step, b, b0 + lane, b_step, steps, c, c0 + i * c_row + lane, c_row
+                )
                 i += 1
             lane += 32
     while lane < lanes:

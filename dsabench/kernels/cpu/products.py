@@ -7,7 +7,9 @@ from dsabench.kernels.machine import cpu_isa
 
 MATH = Tunable("MATH", ("bf16", "f32"), "products: bf16 pairs (vdpbf16ps, needs avx512_bf16) or f32 vectors (any CPU)")
 DEQUANT = Tunable(
-    "DEQUANT", ("permute", "table"), "e4m3 codes by byte permute (vpermi2b, needs avx512_vbmi) or by a 256-entry table (any CPU)"
+    "DEQUANT",
+    ("permute", "table"),
+    "e4m3 codes by byte permute (vpermi2b, needs avx512_vbmi) or by a 256-entry table (any CPU)",
 )
 
 

@@ -28,14 +28,14 @@ def _scoring_tile(count: int, vectors: int) -> Any:
     """An intrinsic that writes out[o0 + i] = scales[s0 + i] · Σ_lane weights[lane] · relu(keys[i] · panel[:, lane])."""
 
     @numba_intrinsic
-    def tile(typing_context, keys, k0, k_row, panel, p0, p_step, steps, weights, w0, scales, s0, out, o0):  # type: ignore[no-untyped-def]
+    def tile(typing_context, keys, k0, k_row, panel, p0, p_step, steps, weights, w0, scales, s0, out, o0):
         bf16 = llvm.is_bf16_words(keys)
         word = types.int64
         signature = types.void(keys, word, word, panel, word, word, word, weights, word, scales, word, out, word)
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):
             keys, k0, k_row, panel, p0, p_step, steps, weights, w0, scales, s0, out, o0 = arguments
-            data = lambda index, value: llvm.array_data(context, builder, signature.args[index], value)  # noqa: E731
+            data = lambda index, value: llvm.array_data(context, builder, signature.args[index], value)
             base = llvm.element_address(builder, data(0, keys), k0, 4)
             rows = [builder.add(base, builder.mul(k_row, llvm.int64(4 * i))) for i in range(count)]
             panel_base = llvm.element_address(builder, data(3, panel), p0, 4)
@@ -86,7 +86,7 @@ SCORE_KEYS = (4, 6, 12)
 
 
 @kernel
-def score_keys(keys, first, count, panel, p0, lanes, weights, w0, scales, out, o0, nk):  # type: ignore[no-untyped-def]
+def score_keys(keys, first, count, panel, p0, lanes, weights, w0, scales, out, o0, nk):
     """out[o0 + i] = score of keys[first + i], i < count, for the query whose panel begins at panel[p0].
 
     keys: words [BLOCK][W]; panel: words, W × lanes; weights: f32, `lanes` of them from w0; scales: f32 [BLOCK], from
@@ -98,7 +98,9 @@ def score_keys(keys, first, count, panel, p0, lanes, weights, w0, scales, out, o
     if lanes == 64:
         if nk != 4:
             while i + 6 <= count:
-                _score_6x4(flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i)
+                _score_6x4(
+                    flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i
+                )
                 i += 6
         while i + 4 <= count:
             _score_4x4(flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i)
@@ -109,7 +111,9 @@ def score_keys(keys, first, count, panel, p0, lanes, weights, w0, scales, out, o
     elif lanes == 32:
         if nk == 12:
             while i + 12 <= count:
-                _score_12x2(flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i)
+                _score_12x2(
+                    flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i
+                )
                 i += 12
         while i + 6 <= count:
             _score_6x2(flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i)
@@ -120,7 +124,9 @@ def score_keys(keys, first, count, panel, p0, lanes, weights, w0, scales, out, o
     else:
         if nk == 12:
             while i + 12 <= count:
-                _score_12x1(flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i)
+                _score_12x1(
+                    flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i
+                )
                 i += 12
         while i + 6 <= count:
             _score_6x1(flat, (first + i) * row, row, panel, p0, lanes, row, weights, w0, scales, first + i, out, o0 + i)
@@ -131,7 +137,7 @@ def score_keys(keys, first, count, panel, p0, lanes, weights, w0, scales, out, o
 
 
 @kernel
-def pack_query(codes, query, heads, lanes, table, panel, p0, row):  # type: ignore[no-untyped-def]
+def pack_query(codes, query, heads, lanes, table, panel, p0, row):
     """Decodes query `query` of codes [s_q, h, 128] (uint8) into panel[p0 + word·lanes + head]; `row`: scratch, W words.
 
     Lanes past `heads` are zeroed (8 heads fill half a vector).
@@ -147,7 +153,7 @@ def pack_query(codes, query, heads, lanes, table, panel, p0, row):  # type: igno
 
 
 @kernel
-def score_window(keys, first_key, count, panel, slot, lanes, weights, scales, low, high, out, o0, nk):  # type: ignore[no-untyped-def]
+def score_window(keys, first_key, count, panel, slot, lanes, weights, scales, low, high, out, o0, nk):
     """Scores the block's `count` keys, columns first_key … first_key + count, for one query with window [low, high).
 
     Columns outside the window get -inf. out[o0] is column first_key of the query's row.
@@ -159,7 +165,18 @@ def score_window(keys, first_key, count, panel, slot, lanes, weights, scales, lo
     if end > begin:
         words = keys.shape[1]
         score_keys(
-            keys, begin, end - begin, panel, slot * words * lanes, lanes, weights, slot * lanes, scales, out, o0 + begin, nk
+            keys,
+            begin,
+            end - begin,
+            panel,
+            slot * words * lanes,
+            lanes,
+            weights,
+            slot * lanes,
+            scales,
+            out,
+            o0 + begin,
+            nk,
         )
     for i in range(end, count):
         out[o0 + i] = -np.inf

@@ -39,22 +39,22 @@ BLOCK_KV = Tunable("BLOCK_KV", (60, 120, 240), "gathered keys a step; multiples 
 SPLITS = Tunable("SPLITS", (1, 2, 4, 8), "parts of a query's index list, merged by their exponents at the end")
 
 
-def _load_token(source, slot, keys, i):  # type: ignore[no-untyped-def]
+def _load_token(source, slot, keys, i):
     """Loads token `slot` as row i of `keys`. source: (bf16 pairs flat,) or (cache bytes, as f32, as uint32 words, e4m3 table)."""
     raise NotImplementedError("compiled code only")
 
 
 @overload(_load_token)
-def _load_token_overload(source, slot, keys, i):  # type: ignore[no-untyped-def]
+def _load_token_overload(source, slot, keys, i):
     if len(source) == 1:
 
-        def load_bf16(source, slot, keys, i):  # type: ignore[no-untyped-def]
+        def load_bf16(source, slot, keys, i):
             copy_bf16(source[0], slot * (D_QK // 2), D_QK // 2, keys.reshape(keys.size), i * keys.shape[1])
 
         return load_bf16
     per_word = 2 if keys.dtype == types.uint32 else 1
 
-    def load_fp8(source, slot, keys, i):  # type: ignore[no-untyped-def]
+    def load_fp8(source, slot, keys, i):
         codes, scales, words, table = source
         flat = keys.reshape(keys.size)
         at = i * keys.shape[1]
@@ -68,7 +68,7 @@ def _load_token_overload(source, slot, keys, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _prefetch_entries(source, slots, indices, query, begin, end):  # type: ignore[no-untyped-def]
+def _prefetch_entries(source, slots, indices, query, begin, end):
     token_bytes = source[0].size * source[0].itemsize // slots
     for at in range(begin, end):
         slot = np.int64(indices[query, at])
@@ -78,8 +78,27 @@ def _prefetch_entries(source, slots, indices, query, begin, end):  # type: ignor
 
 @kernel
 def _attend_range(
-    q, query, heads, source, slots, indices, begin, end, limits, scale, panel, keys, values, value_step, s, p, o, m, l, tile
-):  # type: ignore[no-untyped-def]
+    q,
+    query,
+    heads,
+    source,
+    slots,
+    indices,
+    begin,
+    end,
+    limits,
+    scale,
+    panel,
+    keys,
+    values,
+    value_step,
+    s,
+    p,
+    o,
+    m,
+    l,
+    tile,
+):
     """The state of one query after its index-list entries [begin, end)."""
     pack_rows(q, query * heads * (D_QK // 2), D_QK // 2, heads, panel, panel.shape[2])
     reset_state(o, m, l)

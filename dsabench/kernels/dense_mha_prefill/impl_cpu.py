@@ -43,7 +43,7 @@ D_QK, D_V = 192, 128
 
 
 @kernel
-def _prefetch_rows(k, v, heads, head, first, end):  # type: ignore[no-untyped-def]
+def _prefetch_rows(k, v, heads, head, first, end):
     for position in range(first, end):
         row = np.int64(position) * heads + head
         prefetch_bytes(k, row * 2 * D_QK, 2 * D_QK)
@@ -54,7 +54,7 @@ def _prefetch_rows(k, v, heads, head, first, end):  # type: ignore[no-untyped-de
 def _attend_tile(
     q, k, v, heads, head, first_query, rows, end, limits, scale,
     panel, keys, value_rows, values, value_step, s, p, o, m, l, tile,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """The state of queries [first_query, first_query + rows) of one head after positions [0, end)."""
     pack_rows(q, (first_query * heads + head) * (D_QK // 2), heads * (D_QK // 2), rows, panel, panel.shape[2])
     reset_state(o, m, l)

@@ -43,8 +43,27 @@ D_QK, D_V = 576, 512
 
 @kernel
 def _attend_range(
-    q, sequence, rows, cache, page, table_row, begin, end, limits, scale, panel, keys, values, value_step, s, p, o, m, l, tile
-):  # type: ignore[no-untyped-def]
+    q,
+    sequence,
+    rows,
+    cache,
+    page,
+    table_row,
+    begin,
+    end,
+    limits,
+    scale,
+    panel,
+    keys,
+    values,
+    value_step,
+    s,
+    p,
+    o,
+    m,
+    l,
+    tile,
+):
     """The state of one sequence's rows after positions [begin, end)."""
     pack_rows(q, sequence * rows * (D_QK // 2), D_QK // 2, rows, panel, panel.shape[2])
     reset_state(o, m, l)
@@ -80,7 +99,9 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     # Partial states for as many sequences at a time as keep all threads busy: memory does not grow with the batch.
     wave = min(b, max(1, -(-2 * threads // splits)))
     partial = [make_state(splits, rows, D_V) for _ in range(wave)]
-    visible = np.repeat(np.arange(s_q, dtype=np.int32) - (s_q - 1), heads) if inputs.causal else np.zeros(rows, np.int32)
+    visible = (
+        np.repeat(np.arange(s_q, dtype=np.int32) - (s_q - 1), heads) if inputs.causal else np.zeros(rows, np.int32)
+    )
 
     for first in range(0, b, wave):
 
@@ -101,7 +122,18 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
             state = partial[local]
             merge_states(state.o, state.m, state.l, group, group + 1)
             write_rows(
-                state.o[0], state.m[0], state.l[0], group, group + 1, rows, (first + local) * rows, 1, no_sink, rows, out, lse
+                state.o[0],
+                state.m[0],
+                state.l[0],
+                group,
+                group + 1,
+                rows,
+                (first + local) * rows,
+                1,
+                no_sink,
+                rows,
+                out,
+                lse,
             )
 
         count = min(wave, b - first)

@@ -41,7 +41,7 @@ TASKS_PER_THREAD = 4  # enough that a core slowed by a neighbour holds up at mos
 @kernel
 def _score_task(
     q, k, k_scale, weights, ks, ke, out, queries, keys, table, panel, padded_weights, block, row, lanes, nk
-):  # type: ignore[no-untyped-def]
+):
     """Scores queries [queries[0], queries[1]) against keys [keys[0], keys[1]), both in full blocks or tails of them."""
     first_query, end_query = queries
     heads = q.shape[1]

@@ -59,7 +59,7 @@ def _score_task(
     row,
     lanes,
     nk,
-):  # type: ignore[no-untyped-def]
+):
     """Scores the queries of one sequence against its keys [columns[0], columns[1]).
 
     q: uint8 [b, next_n, h, 128]; cache: uint8, flat; scales: the same bytes as f32, flat; out: f32 [b·next_n, columns].

@@ -30,12 +30,12 @@ RULE_DETERMINISTIC = RULE + "-1 after them; the lowest columns of equal scores, 
 def check(inputs: Inputs, outputs: Outputs, rows: torch.Tensor, expected: Outputs) -> Check:
     indices = outputs[0]
     total = indices.shape[0]
-    worst = {"missed_scores": 0.0}
+    worst = {"higher_scores_left": 0.0}
     reason = _form_fault(inputs, indices)
     judged = _judged_rows(inputs, rows).to(indices.device)
     if not reason:
         missed, reason = _score_fault(inputs, indices, judged)
-        worst["missed_scores"] = float(missed)
+        worst["higher_scores_left"] = float(missed)
     reason = reason or _reference_fault(inputs, indices, rows.to(indices.device), expected[0])
     rule = RULE_DETERMINISTIC if inputs.deterministic else RULE_FREE
     return Check(not reason, len(judged), total, rule, worst, reason)
@@ -93,7 +93,8 @@ def _form_fault(inputs: Inputs, indices: torch.Tensor) -> str:
 
 
 def _score_fault(inputs: Inputs, indices: torch.Tensor, judged: torch.Tensor) -> tuple[int, str]:
-    """(scores of the worst row that a full sort would have taken instead, "" or the first fault). Needs valid indices."""
+    """(the most scores of one row that are above its lowest selected one and not selected, "" or the first fault). Needs
+    valid indices."""
     columns = torch.arange(inputs.logits.shape[1], device=indices.device, dtype=torch.int32)
     worst, reason = 0, ""
     for rows in judged.split(max(1, _TILE // len(columns))):
@@ -102,16 +103,16 @@ def _score_fault(inputs: Inputs, indices: torch.Tensor, judged: torch.Tensor) ->
         keys = order_keys(inputs.logits[rows])
         part = indices[rows].long()
         valid = part >= 0
-        chosen = keys.gather(1, part.clamp_min(0))
-        lowest = torch.where(valid, chosen, 2**31 - 1).amin(-1, keepdim=True)
-        above = ((keys > lowest) & inside).sum(-1)
-        missed = above - ((chosen > lowest) & valid).sum(-1)
-        worst = max(worst, int(missed.max()))
-        if not reason and worst:
-            row = int(missed.argmax())
+        chosen = torch.where(valid, keys.gather(1, part.clamp_min(0)), 2**31 - 1)
+        lowest = chosen.amin(-1, keepdim=True)
+        left = ((keys > lowest) & inside).sum(-1) - ((chosen > lowest) & valid).sum(-1)
+        worst = max(worst, int(left.max()))
+        if worst and not reason:
+            row = int(left.argmax())
+            column = int(part[row, chosen[row].argmin()])
             reason = (
-                f"indices: row {int(rows[row])} misses {int(missed[row])} scores of its window that are above the lowest "
-                f"it selected"
+                f"indices: row {int(rows[row])} selects column {column} of score "
+                f"{float(inputs.logits[rows[row], column]):.7g} and leaves {int(left[row])} higher scores of its window"
             )
         if inputs.deterministic and not reason:
             tied = inside & (keys == lowest)

@@ -71,7 +71,8 @@ def _scores(name: str, rows: int, columns: int, k: int, generator: torch.Generat
         return torch.where(chance < few / 2, scores.abs_().add_(1.0), torch.where(chance < few, above, tie))
     if name == "signed_zeros":
         zero = torch.where(scores < 0, -0.0, 0.0)
-        return torch.where((chance < few / 2) | (chance > 0.9), scores, zero)
+        size = scores.abs()
+        return torch.where(chance < few / 2, size, torch.where(chance > 0.9, -size, zero))
     if name == "minus_inf_inside":
         return torch.where(chance < few / 8, torch.inf, torch.where(chance < few, scores, -torch.inf))
     share = torch.full((rows, 1), 0.01)

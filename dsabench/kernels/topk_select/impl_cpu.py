@@ -32,7 +32,7 @@ _NOTHING = np.float32(-np.inf)
 
 
 @kernel
-def _sampled_threshold(x, start, end, k, samples):  # type: ignore[no-untyped-def]
+def _sampled_threshold(x, start, end, k, samples):
     """A value that at least k entries of the window should reach; -inf when the sample cannot tell."""
     n = end - start
     count = samples.size
@@ -51,14 +51,14 @@ def _sampled_threshold(x, start, end, k, samples):  # type: ignore[no-untyped-de
 
 
 @kernel
-def _ordered(bits):  # type: ignore[no-untyped-def]
+def _ordered(bits):
     """The bits of a float32 as a uint32 in the same order; -0 becomes +0."""
     bits = np.uint32(0) if bits == np.uint32(0x80000000) else bits
     return ~bits if bits & np.uint32(0x80000000) else bits | np.uint32(0x80000000)
 
 
 @kernel
-def _kth_largest(keys, n, k, candidates, histogram):  # type: ignore[no-untyped-def]
+def _kth_largest(keys, n, k, candidates, histogram):
     """(the k-th largest of keys[:n], how many are larger). k in [1, n]; candidates: scratch for n keys."""
     for i in range(n):
         candidates[i] = keys[i]
@@ -85,7 +85,7 @@ def _kth_largest(keys, n, k, candidates, histogram):  # type: ignore[no-untyped-
 
 
 @kernel
-def _take(x, bits, start, end, k, columns, survivors, keys, candidates, histogram, out):  # type: ignore[no-untyped-def]
+def _take(x, bits, start, end, k, columns, survivors, keys, candidates, histogram, out):
     """Writes the top k of the surviving columns to out, ascending; survivors < k only when NaN fill the rest."""
     if survivors < k:
         missing = k - survivors  # NaN rank below everything else: the lowest columns of them make up the number
@@ -113,14 +113,14 @@ def _take(x, bits, start, end, k, columns, survivors, keys, candidates, histogra
 
 
 @kernel
-def _short_window(start, end, out):  # type: ignore[no-untyped-def]
+def _short_window(start, end, out):
     """A window of at most k columns is returned whole, padded with -1."""
     for i in range(out.size):
         out[i] = start + i if start + i < end else -1
 
 
 @kernel
-def _select_rows(x, bits, starts, ends, first, last, out, samples, columns, keys, candidates, histogram, vector):  # type: ignore[no-untyped-def]
+def _select_rows(x, bits, starts, ends, first, last, out, samples, columns, keys, candidates, histogram, vector):
     """Rows [first, last), each by one thread."""
     k = out.shape[1]
     for row in range(first, last):
@@ -136,12 +136,12 @@ def _select_rows(x, bits, starts, ends, first, last, out, samples, columns, keys
 
 
 @kernel
-def _scan_part(x, start, end, threshold, columns, vector):  # type: ignore[no-untyped-def]
+def _scan_part(x, start, end, threshold, columns, vector):
     return columns_at_least(x, start, end, threshold, columns, vector)
 
 
 @kernel
-def _join_parts(columns, offsets, counts):  # type: ignore[no-untyped-def]
+def _join_parts(columns, offsets, counts):
     """Moves the parts' survivors together, in order; returns their number."""
     total = counts[0]
     for part in range(1, counts.size):
@@ -255,7 +255,11 @@ IMPLEMENTATION = Implementation(
     summary="numba: sampled threshold, one compressing pass, exact radix select on the survivors",
     device_types=("cpu",),
     tunables=(
-        Tunable("SCAN", ("vpcompress", "scalar"), "the pass over the row: AVX-512 compress, or branch-free scalar code (any CPU)"),
+        Tunable(
+            "SCAN",
+            ("vpcompress", "scalar"),
+            "the pass over the row: AVX-512 compress, or branch-free scalar code (any CPU)",
+        ),
         Tunable("SAMPLES", (128, 256, 1024), "scores sorted to estimate the threshold"),
         Tunable("PARTS", (1, 2, 4), "parts of one row that threads scan side by side"),
     ),
@@ -263,5 +267,7 @@ IMPLEMENTATION = Implementation(
     run=run,
     constraint=constraint,
     unavailable=products.unavailable,
-    describe=lambda config: f"numba, {'AVX-512 vpcompressd' if config['SCAN'] == 'vpcompress' else 'branch-free scalar'} scan",
+    describe=lambda config: (
+        f"numba, {'AVX-512 vpcompressd' if config['SCAN'] == 'vpcompress' else 'branch-free scalar'} scan"
+    ),
 )
