@@ -13,7 +13,9 @@ def test_names_bind_at_their_first_use_and_hold_after():
     check_tensor("q", torch.zeros(3, 5), torch.float32, ("rows", 5), sizes)
     assert sizes == {"rows": 3}
     check_tensor("w", torch.zeros(3), torch.float32, ("rows",), sizes)
-    with pytest.raises(ValueError, match=r"w must have shape \[rows\] \(rows = 3 from an earlier argument\), got \[4\]"):
+    with pytest.raises(
+        ValueError, match=r"w must have shape \[rows\] \(rows = 3 from an earlier argument\), got \[4\]"
+    ):
         check_tensor("w", torch.zeros(4), torch.float32, ("rows",), sizes)
 
 

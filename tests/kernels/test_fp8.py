@@ -29,7 +29,9 @@ def test_decode_keeps_shape_and_takes_bytes_or_float8(dtype):
     assert from_bytes.shape == (4, 2, 32)
     assert from_bytes.dtype == dtype
     torch.testing.assert_close(from_bytes, from_float8, rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(from_bytes.float(), codes.view(torch.float8_e4m3fn).float(), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(
+        from_bytes.float(), codes.view(torch.float8_e4m3fn).float(), rtol=0, atol=0, equal_nan=True
+    )
 
 
 @given(finite_vectors, st.booleans())

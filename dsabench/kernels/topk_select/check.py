@@ -34,8 +34,8 @@ def check(inputs: Inputs, outputs: Outputs, rows: torch.Tensor, expected: Output
     reason = _form_fault(inputs, indices)
     judged = _judged_rows(inputs, rows).to(indices.device)
     if not reason:
-        missed, reason = _score_fault(inputs, indices, judged)
-        worst["higher_scores_left"] = float(missed)
+        left, reason = _score_fault(inputs, indices, judged)
+        worst["higher_scores_left"] = float(left)
     reason = reason or _reference_fault(inputs, indices, rows.to(indices.device), expected[0])
     rule = RULE_DETERMINISTIC if inputs.deterministic else RULE_FREE
     return Check(not reason, len(judged), total, rule, worst, reason)

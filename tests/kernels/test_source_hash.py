@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsabench.kernels import registry, source_hash
+from dsabench.kernels.source_hash import code_lines
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A small package tree in the place of dsabench/kernels."""
+    (tmp_path / "topk_select").mkdir()
+    for name in ("__init__", "shared", "deep", "apart"):
+        (tmp_path / f"{name}.py").write_text(f'"""{name}"""\nVALUE = 1\n')
+    (tmp_path / "shared.py").write_text("from dsabench.kernels import deep\nVALUE = deep.VALUE\n")
+    (tmp_path / "topk_select" / "impl_one.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "import dsabench.kernels.shared\n"
+        "if TYPE_CHECKING:\n    from dsabench.kernels.apart import VALUE\n"
+        "X = 1\n"
+    )
+    monkeypatch.setattr(source_hash, "_ROOT", tmp_path)
+    return tmp_path
+
+
+def hash_now() -> str:
+    source_hash.source_hash.cache_clear()
+    return source_hash.source_hash("topk_select", "one")
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_hash_is_stable_and_short(house):
+    assert hash_now() == hash_now()
+    assert len(hash_now()) == 12
+    assert set(hash_now()) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("file", ["topk_select/impl_one.py", "shared.py", "deep.py"])
+def test_code_changes_it_however_deep(house, file):
+    before = hash_now()
+    append(house / file, "Y = 2\n")
+    assert hash_now() != before
+
+
+@pytest.mark.parametrize("file", ["topk_select/impl_one.py", "shared.py", "deep.py"])
+def test_comments_docstrings_and_blank_lines_do_not(house, file):
+    before = hash_now()
+    text = (house / file).read_text()
+    (house / file).write_text(
+        '"""Another docstring,\n\nof three lines."""\n\n# a comment\n' + text.replace('"""deep"""\n', "")
+    )
+    assert hash_now() == before
+
+
+def test_modules_not_imported_do_not(house):
+    before = hash_now()
+    append(house / "apart.py", "Y = 2\n")  # imported under TYPE_CHECKING only
+    assert hash_now() == before
+
+
+def test_strings_and_hash_signs_inside_code_count():
+    assert code_lines('x = "# not a comment"\n') == 'x = "# not a comment"'
+    assert code_lines("def f():\n    '''doc'''\n    # why\n    return 1\n") == "def f():\n    return 1"
+    assert code_lines("x = 1  # why\n") != code_lines("x = 2  # why\n")
+
+
+@pytest.mark.parametrize("op", ["indexer_logits", "paged_indexer_logits", "topk_select"])
+def test_real_implementations_follow_their_imports(op):
+    source_hash.source_hash.cache_clear()
+    path = Path(registry.__file__).parent / op / "impl_torch.py"
+    names = {file.name for file in source_hash._closure(path)}
+    assert "impl_torch.py" in names
+    assert "contract.py" not in names  # a test or a distribution added to a contract voids no measurement
+    if op != "topk_select":
+        assert "fp8.py" in names
+
+
+def test_a_plugin_is_hashed_from_its_own_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_plugins", {})
+    source_hash.source_hash.cache_clear()
+    path = tmp_path / "hashed.py"
+    path.write_text(
+        "from dsabench.kernels.implementation import Implementation\n"
+        "from dsabench.kernels.registry import register\n"
+        "def run(inputs, outputs, config): pass\n"
+        "register(Implementation('topk_select', 'hashed', 's', ('cpu',), (), lambda axes: {}, run))\n"
+    )
+    registry.load_plugin(path)
+    before = source_hash.source_hash("topk_select", "hashed")
+    source_hash.source_hash.cache_clear()
+    append(path, "X = 1\n")
+    assert source_hash.source_hash("topk_select", "hashed") != before
+    del sys.modules["dsabench_plugin_hashed"]
