@@ -1,0 +1,110 @@
+"""From journals to `report.html` and `plots/*.png`. Reads nothing else and measures nothing."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+from dsabench.bench.journal import read_journal
+from dsabench.bench.records import Status
+from dsabench.reports.figures import latency, roofline, search, speedup
+from dsabench.reports.figures.theme import LIGHT, RC, save_png
+from dsabench.reports.page import FULL, LEAN, render
+from dsabench.reports.sections import Section, sections_of
+from dsabench.reports.winners import fastest_rows, winner_rows
+
+REPORT_NAME = "report.html"
+LARGEST = 5_000_000
+"""bytes: what mail and review tools still take"""
+
+
+class ReportError(Exception):
+    """A report that cannot be made or written; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and from what."""
+
+    html: Path
+    plots: list[Path]
+    trials: int
+    by_status: dict[str, int]
+
+
+def build_report(journal_paths: list[Path], out_dir: Path) -> Path:
+    """Writes out_dir/report.html and out_dir/plots/*.png and returns the HTML's path. `journal_paths` are journals or the
+    directories that hold them. Raises JournalError (unreadable or malformed journal) or ReportError (unwritable)."""
+    return build(journal_paths, out_dir).html
+
+
+def build(journal_paths: list[Path], out_dir: Path) -> Built:
+    """As `build_report`, with what was written."""
+    if not journal_paths:
+        raise ReportError("no journal was given; name the directories that `dsabench tune` wrote")
+    sections = sections_of([read_journal(Path(path)) for path in journal_paths])
+    plots_dir = out_dir / "plots"
+    try:
+        plots_dir.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context(RC), warnings.catch_warnings():
+            # A device may be named in a script that the font lacks: boxes in a PNG, and no reason to speak.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            plots = [path for index, section in enumerate(sections) for path in _write_plots(section, index, plots_dir)]
+            text = render(sections, FULL)
+            if len(text.encode()) > LARGEST:
+                text = render(sections, LEAN)
+        html = out_dir / REPORT_NAME
+        partial = html.with_suffix(".html.partial")
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, html)
+    except OSError as error:
+        raise ReportError(f"cannot write the report in {out_dir}: {error.strerror or error}") from error
+    counts = [section.count_by_status() for section in sections]
+    return Built(
+        html=html,
+        plots=plots,
+        trials=sum(len(section.trials) for section in sections),
+        by_status={status.value: sum(count[status.value] for count in counts) for status in Status},
+    )
+
+
+def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:
+    """The four PNGs of a device, those that have something to show; a second device's names end in `-2`. An older plot of
+    the same name that has nothing to show any more is removed: it would pass for this report's."""
+    rows = winner_rows(section)
+    fastest = fastest_rows(rows)
+    impls = sorted(
+        {impl for op in section.ops for impl in section.implementations(op)}, key=lambda n: (n == "torch", n)
+    )
+    name = section.device.name
+    dots = roofline.dots_of(section, fastest)
+    rated = [row for row in fastest if row.over_default or row.over_torch]
+    panels = latency.latency_panels(section, rows)[: latency.MOST_PANELS]
+    searches = search.one_an_op(search.search_panels(section))
+    figures = {
+        "roofline": roofline.draw_roofline(section, dots, LIGHT, narrow=False, title=f"Roofline, {name}")[0]
+        if dots
+        else None,
+        "latency": latency.draw_latency_grid(panels, LIGHT, impls, f"Latency against context length, {name}")
+        if panels
+        else None,
+        "speedup": speedup.draw_speedup(rated, LIGHT, narrow=False, title=f"What tuning gave, {name}")[0]
+        if rated
+        else None,
+        "search": search.draw_search_grid(searches, LIGHT, impls, f"Best so far against trials, {name}")
+        if searches
+        else None,
+    }
+    written = []
+    for kind, figure in figures.items():
+        path = directory / (f"{kind}.png" if index == 0 else f"{kind}-{index + 1}.png")
+        if figure is None:
+            path.unlink(missing_ok=True)
+            continue
+        save_png(figure, str(path))
+        written.append(path)
+    return written

@@ -1,0 +1,354 @@
+"""The report's page: the sections' findings and figures, handed to the templates, which only arrange them."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from dsabench.bench.records import Comparison, WorkloadId, WorkloadRecord
+from dsabench.reports import quantities, summary
+from dsabench.reports.correctness import CorrectnessRow, correctness_rows
+from dsabench.reports.failures import FailureGroup, failure_groups, shorten
+from dsabench.reports.figures import latency, roofline, search, speedup
+from dsabench.reports.figures.svg import inline_svg
+from dsabench.reports.figures.theme import PAGE, SERIES
+from dsabench.reports.parameters import ParameterStudy, parameter_studies
+from dsabench.reports.sections import Run, Section, context_label, other_axes
+from dsabench.reports.winners import (
+    WinnerRow,
+    changed_tunables,
+    describe_ties,
+    fastest_rows,
+    roofline_fraction,
+    winner_rows,
+)
+
+MOST_FAILURE_GROUPS = 150
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much the page carries. `FULL` unless that page would be too large to send around."""
+
+    search_panels: int
+    finalists: bool
+    studies: int
+
+
+FULL = Detail(search_panels=search.MOST_PANELS, finalists=True, studies=60)
+LEAN = Detail(search_panels=8, finalists=False, studies=12)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A small figure of a grid, with what stands above it."""
+
+    name: str
+    detail: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One config of a comparison. `ticks` is an SVG path of its rounds on the comparison's common scale."""
+
+    impl: str
+    config: str
+    time: quantities.Span
+    n: int
+    fraction: float | None
+    verdict: str
+    ticks: str
+    median_at: float
+
+
+@dataclass(frozen=True)
+class Finale:
+    """A comparison: its configs fastest first, and the commands that measure it again."""
+
+    workload: WorkloadId
+    noise: float
+    low_s: float
+    high_s: float
+    finalists: tuple[Finalist, ...]
+    commands: tuple[str, ...]
+
+
+@dataclass
+class SectionView:
+    """Everything the template shows of one device."""
+
+    anchor: str
+    section: Section
+    tiles: list[summary.Tile]
+    notices: list[str]
+    headlines: list[summary.Headline]
+    timing: str
+    rows: dict[str, list[WinnerRow]]
+    fastest: list[WinnerRow]
+    roofline: list[Markup]
+    roofline_caption: str
+    above_roof: list[str]
+    speedup: list[Markup]
+    speedup_left_out: int
+    latency: list[Panel]
+    latency_left_out: int
+    search: list[Panel]
+    search_left_out: int
+    studies: list[ParameterStudy]
+    studies_left_out: int
+    failures: list[FailureGroup]
+    failures_left_out: list[FailureGroup]
+    correctness: list[CorrectnessRow]
+    finales: list[Finale]
+    finales_left_out: int
+    impls: list[str]
+    csv: str
+
+    @property
+    def trials(self) -> int:
+        return len(self.section.trials)
+
+    def impl_class(self, name: str) -> str:
+        """The CSS class that gives an implementation the colour of its lines."""
+        if name == "torch":
+            return "c-base"
+        others = [other for other in self.impls if other != "torch"]
+        return f"c-s{others.index(name) % SERIES + 1}" if name in others else "c-base"
+
+    def shapes(self, op: str) -> list[str]:
+        return list(dict.fromkeys(other_axes(row.workload) for row in self.rows[op] if row.workload))
+
+    def record(self, workload: WorkloadId | None) -> WorkloadRecord | None:
+        return self.section.records.get(workload.key) if workload else None
+
+    def last_run(self) -> Run:
+        return self.section.runs[-1]
+
+
+def _figures(draw: Callable[[bool], tuple[Figure, list[str]]], anchor: str, label: str) -> list[Markup]:
+    """A wide rendition and one for phones; the style sheet shows one of them."""
+    out = []
+    for narrow in (False, True):
+        figure, titles = draw(narrow)
+        kind = "narrow" if narrow else "wide"
+        out.append(inline_svg(figure, f"{anchor}-{kind}", label, titles, kind))
+    return out
+
+
+def _finale(section: Section, comparison: Comparison) -> Finale:
+    candidates = comparison.candidates
+    rounds = [seconds for c in candidates for seconds in (*c.rounds_s, c.low_s, c.high_s)]
+    low, high = min(rounds), max(rounds)
+    width = (high - low) or high or 1.0
+    verdicts: dict[int, list[str]] = {}
+    for outcome in comparison.winners.values():
+        verdicts.setdefault(outcome.winner, []).append("winner")
+        for index in outcome.ties:
+            verdicts.setdefault(index, []).append("tie with the winner")
+        if outcome.default is not None:
+            verdicts.setdefault(outcome.default, []).append("default")
+
+    def at(seconds: float) -> float:
+        return round(3 + 194 * (seconds - low) / width, 1)
+
+    finalists = []
+    for index, c in sorted(enumerate(candidates), key=lambda item: item[1].median_s):
+        thinned = c.rounds_s[:: max(1, len(c.rounds_s) // 40)]
+        best = comparison.winners.get(c.impl)
+        words = verdicts.get(index, [])
+        if best is not None and index != best.winner and index not in best.ties:
+            gap = c.median_s / candidates[best.winner].median_s
+            words = [*words, f"{quantities.format_ratio(gap)} its winner's time"]
+        finalists.append(
+            Finalist(
+                impl=c.impl,
+                config=quantities.format_config(c.config),
+                time=quantities.Span(c.median_s, c.low_s, c.high_s),
+                n=c.n,
+                fraction=roofline_fraction(section, comparison.workload, c.median_s, c.roofline_fraction),
+                verdict=", ".join(words),
+                ticks="".join(f"M{at(seconds)} 3V13" for seconds in thinned),
+                median_at=at(c.median_s),
+            )
+        )
+    run = _run_of(section, comparison)
+    return Finale(
+        comparison.workload,
+        comparison.noise,
+        low,
+        high,
+        tuple(finalists),
+        tuple(summary.reproduce_command(run, comparison.workload, impl) for impl in sorted(comparison.winners)),
+    )
+
+
+def _run_of(section: Section, comparison: Comparison) -> Run:
+    """The run that made a comparison: the last run of its journal."""
+    for run in reversed(section.runs):
+        journal = next(j for j in section.journals if j.path == run.path)
+        if any(comparison is each for each in journal.comparisons):
+            return run
+    return section.runs[-1]
+
+
+_CSV_COLUMNS = [
+    *("device", "op", "context", "axes", "impl", "state", "config", "default_config"),
+    *("median_s", "low_s", "high_s", "default_s"),
+    *("over_default", "over_default_low", "over_default_high"),
+    *("over_torch", "over_torch_low", "over_torch_high"),
+    *("roofline_fraction", "roofline_limit", "ties", "note"),
+]
+
+
+def _cell(value: object) -> object:
+    """A spreadsheet takes text that begins with = + - @ for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def winners_csv(section: Section, rows: dict[str, list[WinnerRow]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+
+    def span(value: quantities.Span | None) -> list[float | None]:
+        return [value.value, value.low, value.high] if value else [None, None, None]
+
+    for row in (row for group in rows.values() for row in group):
+        cells = [
+            section.device.name,
+            row.op,
+            row.workload.axes.get("s_kv") if row.workload else None,
+            json.dumps(row.workload.axes) if row.workload else "",
+            row.impl,
+            row.state,
+            json.dumps(row.config) if row.time else "",
+            json.dumps(row.default_config) if row.default_config is not None else "",
+            *span(row.time),
+            row.default_time.value if row.default_time else None,
+            *span(row.over_default),
+            *span(row.over_torch),
+            row.fraction,
+            row.limit,
+            "; ".join(quantities.format_config(tie) for tie in row.ties),
+            row.note,
+        ]
+        writer.writerow([_cell(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
+    rows = winner_rows(section)
+    fastest = fastest_rows(rows)
+    groups = failure_groups(section)
+    impls = sorted(
+        {impl for op in section.ops for impl in section.implementations(op)}, key=lambda n: (n == "torch", n)
+    )
+    dots = roofline.dots_of(section, fastest)
+    lat = latency.latency_panels(section, rows)
+    panels = search.search_panels(section)
+    chosen = panels if len(panels) <= detail.search_panels else search.one_an_op(panels)[: detail.search_panels]
+    studies = parameter_studies(section)
+    order = [w.key for op in section.ops for w in section.workloads_of(op)]
+    compared = [section.comparisons[key] for key in order if key in section.comparisons]
+
+    def roof(narrow: bool) -> tuple[Figure, list[str]]:
+        return roofline.draw_roofline(section, dots, PAGE, narrow=narrow)
+
+    def ratios(narrow: bool) -> tuple[Figure, list[str]]:
+        return speedup.draw_speedup(rated, PAGE, narrow=narrow)
+
+    rated = [row for row in fastest if row.over_default or row.over_torch]
+    return SectionView(
+        anchor=anchor,
+        section=section,
+        tiles=summary.verdict_tiles(section, groups, rows),
+        notices=summary.notices(section),
+        headlines=summary.headlines(fastest),
+        timing=summary.timing_words(section),
+        rows=rows,
+        fastest=fastest,
+        roofline=_figures(roof, f"{anchor}-roof", "Roofline; the table of winners holds its numbers") if dots else [],
+        roofline_caption=roofline.roofline_caption(dots),
+        above_roof=[dot.tooltip() for dot in dots if dot.above_roof],
+        speedup=_figures(ratios, f"{anchor}-speedup", "Speed-ups; the table of winners holds its numbers")
+        if rated
+        else [],
+        speedup_left_out=max(0, len(rated) - speedup.MOST_ROWS),
+        latency=[
+            Panel(p.op, p.other, inline_svg(figure, f"{anchor}-latency{i}", f"Latency of {p.op}, {p.other}", titles))
+            for i, p in enumerate(lat[: latency.MOST_PANELS])
+            for figure, titles in [latency.draw_latency_panel(p, PAGE, impls)]
+        ],
+        latency_left_out=max(0, len(lat) - latency.MOST_PANELS),
+        search=[
+            Panel(
+                p.name, other_axes(p.workload), inline_svg(figure, f"{anchor}-search{i}", f"Search of {p.name}", titles)
+            )
+            for i, p in enumerate(chosen)
+            for figure, titles in [search.draw_search_panel(p, PAGE, impls)]
+        ],
+        search_left_out=len(panels) - len(chosen),
+        studies=studies[: detail.studies],
+        studies_left_out=max(0, len(studies) - detail.studies),
+        failures=groups[:MOST_FAILURE_GROUPS],
+        failures_left_out=groups[MOST_FAILURE_GROUPS:],
+        correctness=correctness_rows(section),
+        finales=[_finale(section, comparison) for comparison in compared] if detail.finalists else [],
+        finales_left_out=0 if detail.finalists else len(compared),
+        impls=impls,
+        csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(winners_csv(section, rows).encode()).decode(),
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dsabench.reports", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "time": quantities.format_time,
+        "time_interval": quantities.format_time_interval,
+        "ratio": quantities.format_ratio,
+        "ratio_interval": quantities.format_ratio_interval,
+        "percent": quantities.format_percent,
+        "flop_rate": quantities.format_flop_rate,
+        "byte_rate": quantities.format_byte_rate,
+        "flops": quantities.format_flops,
+        "bytes": quantities.format_bytes,
+        "duration": quantities.format_duration,
+        "config": quantities.format_config,
+        "sig": quantities.significant,
+        "short": shorten,
+        "commit": summary.short_commit,
+        "moment": summary.moment,
+        "context": context_label,
+        "other_axes": other_axes,
+        "changed": changed_tunables,
+        "ties": describe_ties,
+    }
+    return environment
+
+
+def render(sections: list[Section], detail: Detail = FULL) -> str:
+    """The whole page. Strings of the journals are escaped: by Jinja in the text, by matplotlib and `svg.py` in figures."""
+    import dsabench
+
+    environment = _environment()
+    views = [view_section(section, f"d{index + 1}", detail) for index, section in enumerate(sections)]
+    # The style sheet is the package's own, and must not be escaped: `>` is a combinator.
+    css = Markup(environment.loader.get_source(environment, "report.css")[0])  # type: ignore[union-attr]
+    return environment.get_template("report.html").render(
+        views=views, css=css, version=dsabench.__version__, lean=detail is LEAN
+    )

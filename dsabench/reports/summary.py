@@ -1,0 +1,162 @@
+"""The first lines of a section: what passed, what did not and why, what was left out, and what tuning gave."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from statistics import median
+
+from dsabench.bench.records import Status, WorkloadId
+from dsabench.reports.failures import FailureGroup, shorten, top_reasons
+from dsabench.reports.quantities import format_duration, format_percent, format_ratio, significant
+from dsabench.reports.sections import Run, Section, context_label, instant
+from dsabench.reports.winners import WinnerRow
+
+_FAILED = (
+    Status.CRASHED,
+    Status.TIMEOUT,
+    Status.OUT_OF_MEMORY,
+    Status.LAUNCH_ERROR,
+    Status.COMPILE_ERROR,
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One count of the verdict strip; `details` are (count, reason)."""
+
+    name: str
+    count: int
+    css_class: str
+    details: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Headline:
+    value: str
+    what: str
+    detail: str
+
+
+def verdict_tiles(section: Section, groups: list[FailureGroup], rows: dict[str, list[WinnerRow]]) -> list[Tile]:
+    """Passed, incorrect, failed, pruned, impossible and not tried; those that are always asked for stand even at 0."""
+    counts = section.count_by_status()
+
+    def tile(name: str, statuses: tuple[Status, ...], css_class: str) -> Tile:
+        total = sum(counts[status.value] for status in statuses)
+        return Tile(
+            name, total, css_class, tuple((n, shorten(why, 90)) for n, why in top_reasons(groups, set(statuses)))
+        )
+
+    tiles = [
+        Tile("passed", counts[Status.PASSED.value], "good", ()),
+        tile("incorrect", (Status.INCORRECT,), "bad"),
+        tile("failed", _FAILED, "bad"),
+        tile("pruned", (Status.PRUNED,), "quiet"),
+    ]
+    if counts[Status.IMPOSSIBLE.value]:
+        tiles.append(tile("impossible", (Status.IMPOSSIBLE,), "bad"))
+    untried = [row for group in rows.values() for row in group if row.state == "untried"]
+    skipped = [name for run in section.runs if run.end for name in run.end.skipped]
+    details = [(len(untried), "announced, without a trial (rows below)")] if untried else []
+    details += [(len(skipped), "skipped by the run (listed under provenance)")] if skipped else []
+    tiles.append(Tile("not tried", len(untried) + len(skipped), "quiet", tuple(details)))
+    return tiles
+
+
+def notices(section: Section) -> list[str]:
+    """What makes this less than a finished run, in whole sentences."""
+    words = []
+    for journal in section.journals:
+        if journal.torn:
+            words.append(f"{journal.path}: the last line was cut off while being written and is left out.")
+    for run in section.runs:
+        who = f"Run {run.header.run_id} ({run.path})"
+        if run.end is None:
+            words.append(f"{who} has no end record: it was killed, or was still running when this report was made.")
+        elif run.end.reason != "complete":
+            detail = f": {shorten(run.end.detail, 200)}" if run.end.detail else ""
+            words.append(f"{who} ended early, by {run.end.reason}, after {format_duration(run.end.wall_s)}{detail}")
+    without = [w for w in section.workloads.values() if w.key not in section.comparisons]
+    if without and section.trials:
+        words.append(
+            f"{len(without)} of {len(section.workloads)} workloads were not re-timed interleaved: their winners are provisional "
+            "and their ratios have no interval."
+        )
+    if not section.trials:
+        words.append("No trial was finished.")
+    if section.ceilings is None:
+        words.append("The ceilings were not measured: there is no roofline to stand under.")
+    sources = {tuple(sorted(run.header.sources.items())) for run in section.runs}
+    if len(sources) > 1:
+        words.append("The runs of this section have different kernel sources; winners are the latest run's.")
+    if section.superseded:
+        words.append(f"{section.superseded} earlier comparisons were measured again later; the latest are shown.")
+    return words
+
+
+def _range(values: list[float], write: Callable[[float], str]) -> str:
+    return f"{write(min(values))} to {write(max(values))}" if len(values) > 1 else ""
+
+
+def headlines(fastest: list[WinnerRow]) -> list[Headline]:
+    """Medians over workloads, with their ranges: what a reader takes away if nothing else."""
+    over_torch = [row.over_torch.value for row in fastest if row.over_torch and row.impl != "torch"]
+    over_default = [row.over_default.value for row in fastest if row.over_default]
+    fractions = [row.fraction for row in fastest if row.fraction is not None]
+    found = []
+    if over_torch:
+        what = f"as fast as torch (median of {len(over_torch)})"
+        found.append(Headline(format_ratio(median(over_torch)), what, _range(over_torch, format_ratio)))
+    if over_default:
+        what = f"as fast as its default config (median of {len(over_default)})"
+        found.append(Headline(format_ratio(median(over_default)), what, _range(over_default, format_ratio)))
+    if fractions:
+        what = f"of the measured roofline (median of {len(fractions)})"
+        found.append(Headline(format_percent(median(fractions)), what, _range(fractions, format_percent)))
+    return found
+
+
+def timing_words(section: Section) -> str:
+    """`wall clock, median of 24–60 samples, 95 % interval`, from what the trials recorded."""
+    timings = [trial.timing for trial in section.trials if trial.timing]
+    if not timings:
+        return "nothing was timed"
+    clocks = ", ".join(sorted({timing.clock.replace("_", " ") for timing in timings}))
+    low, high = min(t.n for t in timings), max(t.n for t in timings)
+    samples = f"{low}–{high}" if low != high else f"{low}"
+    confidence = ", ".join(sorted({f"{significant(100 * t.confidence, 2)} %" for t in timings}))
+    return f"{clocks} clock; median of {samples} samples with a {confidence} interval; winners re-timed interleaved"
+
+
+def short_commit(commit: str) -> str:
+    """Twelve digits of a commit's forty, with its `-dirty`."""
+    return re.sub(r"^([0-9a-f]{12})[0-9a-f]{28}", r"\1", shorten(commit, 60))
+
+
+def moment(text: str) -> str:
+    """`2026-01-02 03:04 UTC`; what is no timestamp stays as it is."""
+    when = instant(text)
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else shorten(text, 40)
+
+
+def _plugins(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return []
+    found = [w for w in words if w.startswith("--plugin=")]
+    return found + [f"--plugin={words[i + 1]}" for i, w in enumerate(words[:-1]) if w == "--plugin"]
+
+
+def reproduce_command(run: Run, workload: WorkloadId, impl: str) -> str:
+    """Measures one row again, with the run's suite, strategy, effort and seed, beside `torch`."""
+    header = run.header
+    words = ["dsabench", "tune", "--suite", header.suite, "--op", workload.op, "--impl", impl]
+    words += ["--impl", "torch"] if impl != "torch" else []
+    words += ["--context", context_label(workload), "--strategy", header.strategy, "--effort", header.effort]
+    words += ["--seed", str(header.seed), "--device", header.device.type, *_plugins(header.command)]
+    return shlex.join([*words, "--out", "rerun"])
