@@ -128,8 +128,10 @@ def test_nan_where_the_inputs_hold_none_fails_beside_nan_where_they_do():
     assert "NaN mask differs" in judge(inputs, wrong).reason
 
 
+@pytest.mark.parametrize("tile", [module._TILE, 3 * 300])
 @pytest.mark.parametrize("where", ["q", "weights", "k_scale"])
-def test_nan_of_any_argument_is_accepted_where_it_belongs(where):
+def test_nan_of_any_argument_is_accepted_where_it_belongs(where, tile, monkeypatch):
+    monkeypatch.setattr(module, "_TILE", tile)
     inputs, _ = case(causal=0)
     changed = {"q": inputs.q.clone(), "weights": inputs.weights.clone(), "k_scale": inputs.k_scale.clone()}
     if where == "q":
@@ -142,6 +144,9 @@ def test_nan_of_any_argument_is_accepted_where_it_belongs(where):
     logits = OP.reference(inputs, torch.arange(20))[0].float()
     assert logits.isnan().any()
     assert judge(inputs, logits).passed
+    if where != "k_scale":
+        logits[9, 4] = torch.nan
+        assert "row 9, column 4: got nan" in judge(inputs, logits).reason
 
 
 def test_a_row_of_zeros_must_be_zeros():
