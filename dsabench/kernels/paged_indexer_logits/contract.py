@@ -16,6 +16,9 @@ from dsabench.kernels.paged_indexer_logits.check import check
 from dsabench.kernels.paged_indexer_logits.cost import cost
 from dsabench.kernels.paged_indexer_logits.reference import reference, row_flops
 
+MAX_BATCH = 65536
+MAX_NEXT_N = 64
+
 DISTRIBUTIONS = VALUE_DISTRIBUTIONS | {
     "ragged": "a length of its own for every sequence, 0, 1 and the neighbours of a block's end among them",
     "shared_prefix": "the first half of every sequence stands in the same blocks",
@@ -153,9 +156,6 @@ def empty_outputs(inputs: Inputs) -> Outputs:
     shape = (inputs.weights.shape[0], inputs.max_context_len)
     return (torch.empty(shape, dtype=torch.float32, device=inputs.q.device),)
 
-
-MAX_BATCH = 65536
-MAX_NEXT_N = 64
 
 OP = Op(
     name="paged_indexer_logits",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dsabench.kernels.topk_select.contract import Inputs
 
 MAX_MASKED_BYTES = 32 << 20
-"""of the masked copy of the scores; its int64 keys or ranks take twice that"""
+"""of the masked copy of the scores; the int64 columns that `torch.sort` returns take twice that again"""
 
 _OUTSIDE = -(2**31)
 _NAN = _OUTSIDE + 1
