@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 
@@ -27,7 +26,7 @@ def parse_duration(text: str) -> float:
 class Budget:
     """Counts from `begun` (a time.monotonic() value): the start of the command, not of the search."""
 
-    def __init__(self, seconds: float | None, begun: float) -> None:
+    def __init__(self, seconds: float, begun: float) -> None:
         self.seconds = seconds
         self.begun = begun
 
@@ -37,4 +36,4 @@ class Budget:
 
     @property
     def left(self) -> float:
-        return math.inf if self.seconds is None else self.seconds - self.used
+        return self.seconds - self.used

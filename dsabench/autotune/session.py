@@ -15,12 +15,14 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from dsabench.autotune.budget import Budget
+from dsabench.autotune.measuring import Run
+from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan, make_plan
 from dsabench.autotune.progress import Progress
 from dsabench.autotune.resume import Finished, ResumeError, check_resumable
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
-from dsabench.autotune.tuner import Outcome, Tuner
+from dsabench.autotune.tuner import Tuner
 from dsabench.bench.device import cpu_device, resolve_device
 from dsabench.bench.effort import EFFORTS
 from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, JournalWriter, read_journal
@@ -123,21 +125,16 @@ def _run(
     def save(comparison: Comparison) -> None:
         merge_table(table, table_entries(header, [comparison]))
 
-    tuner = Tuner(
-        plan=plan,
+    run = Run(
         header=header,
         effort=EFFORTS[request.effort],
-        strategy=request.strategy,
         budget=request.budget,
-        reserve_s=min(REPORT_RESERVE_S, request.budget.seconds / 4)
-        if request.report and request.budget.seconds
-        else 0.0,
+        reserve_s=min(REPORT_RESERVE_S, request.budget.seconds / 4) if request.report else 0.0,
         trial_timeout_s=request.trial_timeout_s,
         journal=writer,
         worker=worker,
         progress=progress,
         outcome=outcome,
-        on_comparison=save,
     )
 
     def end(reason: Literal["complete", "budget", "interrupted", "error"], detail: str = "") -> End:
@@ -152,7 +149,7 @@ def _run(
         return record
 
     try:
-        tuner.run()
+        Tuner(run, plan, request.strategy, save).tune()
     except KeyboardInterrupt:
         worker.kill()
         ended = end("interrupted", "stopped by the user; --resume goes on")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsabench.autotune.confirm import best_trials
+from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan
 from dsabench.autotune.progress import format_seconds
 from dsabench.autotune.resume import Finished
@@ -41,24 +42,27 @@ class Row:
     noise: float | None
 
 
-def rows(plan: Plan, finished: Finished) -> list[Row]:
-    """In the order of the plan; pairs of which nothing passed are left out."""
+def rows(plan: Plan, outcome: Outcome) -> list[Row]:
+    """By op, in the order of the plan; pairs of which nothing passed are left out. Fractions are of the roofline as it is
+    known at the end."""
+    finished = outcome.finished
     found: list[Row] = []
     for workload in sorted(plan.workloads, key=lambda w: list(dict.fromkeys(w.op for w in plan.workloads)).index(w.op)):
         comparison = finished.comparisons.get(workload.key)
+        bound_s = outcome.workloads[workload.key].roofline.bound_s if workload.key in outcome.workloads else 0.0
         if comparison is not None:
-            found += [_confirmed(workload, comparison, impl) for impl in comparison.winners]
+            found += [_confirmed(workload, comparison, impl, bound_s) for impl in comparison.winners]
             continue
         unconfirmed = [
             row
             for pair in plan.of(workload)
-            if (row := _unconfirmed(workload, pair.implementation.name, finished)) is not None
+            if (row := _unconfirmed(workload, pair.implementation.name, finished, bound_s)) is not None
         ]
         found += unconfirmed
     return found
 
 
-def _confirmed(workload: Workload, comparison: Comparison, impl: str) -> Row:
+def _confirmed(workload: Workload, comparison: Comparison, impl: str, bound_s: float) -> Row:
     won = comparison.winners[impl]
     winner = comparison.candidates[won.winner]
     default = comparison.candidates[won.default] if won.default is not None else None
@@ -72,7 +76,7 @@ def _confirmed(workload: Workload, comparison: Comparison, impl: str) -> Row:
         median_s=winner.median_s,
         low_s=winner.low_s,
         high_s=winner.high_s,
-        roofline_fraction=winner.roofline_fraction,
+        roofline_fraction=bound_s / winner.median_s,
         default_config=default.config if default else None,
         default_s=default.median_s if default else None,
         speedup_over_default=won.speedup_over_default,
@@ -82,7 +86,7 @@ def _confirmed(workload: Workload, comparison: Comparison, impl: str) -> Row:
     )
 
 
-def _unconfirmed(workload: Workload, impl: str, finished: Finished) -> Row | None:
+def _unconfirmed(workload: Workload, impl: str, finished: Finished, bound_s: float) -> Row | None:
     ranked = best_trials(finished.of_pair(workload.key, impl))
     if not ranked or ranked[0].timing is None:
         return None
@@ -98,7 +102,7 @@ def _unconfirmed(workload: Workload, impl: str, finished: Finished) -> Row | Non
         median_s=timing.median_s,
         low_s=timing.low_s,
         high_s=timing.high_s,
-        roofline_fraction=best.roofline_fraction or 0.0,
+        roofline_fraction=bound_s / timing.median_s,
         default_config=default.config if default else None,
         default_s=default.timing.median_s if default and default.timing else None,
         speedup_over_default=None,

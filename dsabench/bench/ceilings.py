@@ -26,6 +26,16 @@ def measure_ceilings(seconds: float, last_level_cache_bytes: int) -> Ceilings:
     return Ceilings(bandwidth=_bandwidth(seconds, last_level_cache_bytes), product=_products(seconds))
 
 
+def best_ceilings(one: Ceilings, other: Ceilings) -> Ceilings:
+    """The higher of two measurements of each ceiling."""
+
+    def best(left: dict[str, Rate], right: dict[str, Rate]) -> dict[str, Rate]:
+        both = [*left.items(), *right.items()]
+        return {name: max((r for n, r in both if n == name), key=lambda r: r.value) for name, _ in both}
+
+    return Ceilings(bandwidth=best(one.bandwidth, other.bandwidth), product=best(one.product, other.product))
+
+
 def _bandwidth(seconds: float, last_level_cache_bytes: int) -> dict[str, Rate]:
     # Two arrays; never more than a quarter of what is free.
     size = min(4 * last_level_cache_bytes, available_bytes() // 8)

@@ -128,6 +128,8 @@ class WorkloadRecord(Record):
     flops: int
     compulsory_bytes: int
     gather_bytes: int
+    product_dtype: Literal["fp8", "bf16"] | None = None
+    """the narrowest dtype in which the op's products may run; None without products"""
     input_bytes: int
     roofline: Roofline
     rows_total: int

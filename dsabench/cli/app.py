@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ COMMANDS = ("tune", "report", "verify", "list", "doctor")
 """Each is the function of that name in `dsabench/cli/<name>.py` (`list_` in `list.py`)."""
 
 # Click's UsageError by a way that holds for typer with its own copy of click and for typer beside the package.
-_ArgumentError: type[Exception] = typer.BadParameter.__mro__[1]
+_ArgumentError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="dsabench",
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output is gone (`| head`). Python would complain once more while flushing at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except Exception as error:
         return fail(error, debug)

@@ -124,5 +124,5 @@ def _checked(key: str, value: Any, source: str) -> Any:
     if key == "context" and isinstance(value, list):
         return ",".join(str(each) for each in value)
     if type(value) is not type(default):
-        raise UsageError(f"{source}: {key} must be a {type(default).__name__}, got {value!r}")
+        raise UsageError(f"{source}: {key} must be of type {type(default).__name__}, got {value!r}")
     return value

@@ -219,7 +219,7 @@ def _print_result(result: SessionResult, report: Path | None) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a pipe has no width; nothing is to be cut off in a log
-    found = rows(result.plan, result.outcome.finished)
+    found = rows(result.plan, result.outcome)
     if found:
         console.print(winners_table(found))
         console.print(TABLE_LEGEND, style="dim", highlight=False)
@@ -251,7 +251,7 @@ def _document(result: SessionResult, report: Path | None) -> dict[str, Any]:
         "device": result.header.device.model_dump(),
         "ceilings": ceilings.model_dump(exclude={"kind"}) if ceilings else None,
         "trials": status_counts(result.outcome.finished),
-        "winners": [row_document(row) for row in rows(result.plan, result.outcome.finished)],
+        "winners": [row_document(row) for row in rows(result.plan, result.outcome)],
         "skipped": result.outcome.skipped,
         "notes": result.notes,
         "journal": str(result.journal),

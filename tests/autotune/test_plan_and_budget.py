@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dsabench.autotune.budget import Budget, BudgetError, parse_duration
+from dsabench.autotune.plan import breadth_first, make_plan
+from dsabench.bench.suites import load_suite
+from dsabench.kernels.op import UnknownNameError
+from dsabench.kernels.registry import op_names
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("5m", 300), ("1h", 3600), ("45", 45), ("0.5", 0.5), (" 2 m ", 120)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "-5", "five", "5d", "", "5 m s"])
+def test_what_is_no_duration_above_0_is_refused(text):
+    with pytest.raises(BudgetError):
+        parse_duration(text)
+
+
+def test_a_budget_counts_from_where_the_command_began():
+    budget = Budget(100.0, time.monotonic() - 40.0)
+    assert 40.0 <= budget.used < 60.0
+    assert 40.0 < budget.left <= 60.0
+
+
+def test_every_op_comes_before_any_op_comes_twice():
+    ordered = breadth_first(load_suite("quick").workloads)
+    assert len(ordered) == len(load_suite("quick").workloads)
+    ops = len(op_names())
+    assert {w.op for w in ordered[:ops]} == set(op_names())
+    assert {w.op for w in ordered[ops : 2 * ops]} == set(op_names())
+    topk = [w.context for w in ordered if w.op == "topk_select" and w.axis_values["rows"] == 1]
+    assert topk == [4096, 16384, 65536]
+
+
+def test_the_baseline_is_measured_but_not_searched_when_only_another_is_asked_for():
+    workloads = load_suite("tiny", ops=("indexer_logits",)).workloads
+    plan = make_plan(workloads, ["cpu"], "cpu")
+    assert {(p.implementation.name, p.search) for p in plan.pairs} == {("cpu", True), ("torch", False)}
+    everything = make_plan(workloads, [], "cpu")
+    assert all(p.search for p in everything.pairs)
+
+
+def test_an_unknown_implementation_is_named():
+    with pytest.raises(UnknownNameError, match=r"unknown implementation 'cpuu' \(did you mean 'cpu'"):
+        make_plan(load_suite("tiny").workloads, ["cpuu"], "cpu")
+
+
+def test_a_device_without_implementations_leaves_every_op_named():
+    plan = make_plan(load_suite("tiny", ops=("topk_select",)).workloads, [], "tpu")
+    assert plan.pairs == ()
+    assert plan.unavailable == ("topk_select: no implementation for tpu can run here",)
