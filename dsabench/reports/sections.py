@@ -159,7 +159,8 @@ def _frame(trials: list[Trial]) -> pd.DataFrame:
         )
         for order, trial in enumerate(trials)
     ]
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    # An empty frame has no types of its own, and its masks would not be masks.
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype({"is_default": bool, "median_s": float})
 
 
 def _section(journals: list[Journal]) -> Section:

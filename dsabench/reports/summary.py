@@ -83,7 +83,7 @@ def notices(section: Section) -> list[str]:
     without = [w for w in section.workloads.values() if w.key not in section.comparisons]
     if without and section.trials:
         words.append(
-            f"{len(without)} of {len(section.workloads)} workloads were not re-timed interleaved: their winners are provisional "
+            f"Not re-timed interleaved: {len(without)} of {len(section.workloads)} workloads; their winners are provisional "
             "and their ratios have no interval."
         )
     if not section.trials:
@@ -94,7 +94,9 @@ def notices(section: Section) -> list[str]:
     if len(sources) > 1:
         words.append("The runs of this section have different kernel sources; winners are the latest run's.")
     if section.superseded:
-        words.append(f"{section.superseded} earlier comparisons were measured again later; the latest are shown.")
+        words.append(
+            f"Comparisons that were measured again later: {section.superseded}; the latest of each workload is shown."
+        )
     return words
 
 

@@ -28,5 +28,5 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 @pytest.fixture
 def small() -> JournalBuilder:
-    """Two ops, one context: quick to draw."""
-    return JournalBuilder(ops=("topk_select", "sparse_mla_decode"), contexts=(4096,))
+    """One op, one context: quick to draw."""
+    return JournalBuilder(ops=("sparse_mla_decode",), contexts=(4096,))
