@@ -76,6 +76,23 @@ class CompareOutcome:
 
 
 @dataclass(frozen=True)
+class VerifyJob:
+    """Check one config on one workload, then launch it until `repeats` launches agree bit for bit."""
+
+    workload: Workload
+    impl: str
+    config: ConfigValues
+    repeats: int
+
+
+@dataclass(frozen=True)
+class VerifyOutcome:
+    status: Status
+    reason: str
+    check: CheckRecord | None
+
+
+@dataclass(frozen=True)
 class Stage:
     """A worker's sign of life: what it does now. In a comparison `entry` is the one that runs."""
 
@@ -97,6 +114,6 @@ class Failure:
     out_of_memory: bool
 
 
-Job = CeilingsJob | PrepareJob | TrialJob | CompareJob
-Result = Ceilings | Prepared | TrialOutcome | CompareOutcome
-Message = Stage | Ready | Failure | Ceilings | Prepared | TrialOutcome | CompareOutcome
+Job = CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob
+Result = Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
+Message = Stage | Ready | Failure | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome

@@ -10,9 +10,10 @@ import torch
 from dsabench.bench.ceilings import measure_ceilings
 from dsabench.bench.device import last_level_cache
 from dsabench.bench.interleave import run_compare
-from dsabench.bench.jobs import CeilingsJob, CompareJob, Job, Prepared, PrepareJob, Result, Stage, TrialJob
+from dsabench.bench.jobs import CeilingsJob, CompareJob, Job, Prepared, PrepareJob, Result, Stage, TrialJob, VerifyJob
 from dsabench.bench.memory import limit_memory
 from dsabench.bench.trial import Flush, run_trial
+from dsabench.bench.verify import run_verify
 from dsabench.bench.workbench import Benches
 from dsabench.kernels.machine import usable_cpus
 from dsabench.kernels.registry import load_plugin
@@ -45,3 +46,5 @@ class Workshop:
                 return run_trial(job, self._benches, self._flush, self._cache_bytes, self._tell)
             case CompareJob():
                 return run_compare(job, self._benches, self._flush, self._cache_bytes, self._tell)
+            case VerifyJob():
+                return run_verify(job, self._benches, self._tell)

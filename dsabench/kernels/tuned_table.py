@@ -62,11 +62,9 @@ def keyed_versions() -> dict[str, str]:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """Entries of a table file; [] when there is none. Raises ValueError naming the file when it is malformed."""
+    """Entries of a table file. Raises ValueError naming the file when it cannot be read or is malformed."""
     try:
         document = json.loads(path.read_text())
-    except FileNotFoundError:
-        return []
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"tuned table {path} cannot be read: {error}") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
@@ -78,12 +76,17 @@ def read_entries(path: Path) -> list[Entry]:
         raise ValueError(f"tuned table {path} has a malformed entry: {error}") from error
 
 
+def table_paths(device_key: str) -> list[Path]:
+    """The table files there are: the user's for this device, then the package's."""
+    return [path for path in (user_table_path(device_key), *sorted(_PACKAGED.glob("*.json"))) if path.is_file()]
+
+
 @functools.cache
 def _entries(device_key: str) -> tuple[Entry, ...]:
     """The user's entries first, so that they win over the package's at equal distance. Those that do not hold here are out."""
     versions = keyed_versions()
     found: list[Entry] = []
-    for path in (user_table_path(device_key), *sorted(_PACKAGED.glob("*.json"))):
+    for path in table_paths(device_key):
         for entry in read_entries(path):
             if entry.device != device_key or dict(entry.versions) != versions:
                 continue

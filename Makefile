@@ -1,0 +1,50 @@
+# Two commands for a newcomer: `make tune` and `make test`. Each makes its own .venv with plain pip and constraints.txt and
+# needs nothing but Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OUT ?= dsabench-out
+# The GPU extras, where there is an NVIDIA driver (for `make CUDA=cuda12 tune` an older one).
+CUDA ?= cuda13
+DRIVER := $(shell ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1' && echo yes)
+EXTRAS := $(if $(DRIVER),$(comma)$(CUDA)$(comma)tilelang)
+comma := ,
+
+.PHONY: install install-dev tune test lint format clean
+.DEFAULT_GOAL := tune
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dsabench needs Python >= 3.11; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
+	$(PIP) -e '.$(if $(DRIVER),[$(CUDA)$(comma)tilelang])'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) -e '.[dev$(EXTRAS)]'
+	@touch $@
+
+install: $(VENV)/installed  ## the package and what it needs, into .venv
+
+install-dev: $(VENV)/installed-dev  ## and what tests and linters need
+
+tune: install  ## tune every kernel on the device at hand; ends with the table of winners and the report's path
+	$(BIN)/dsabench tune --out $(OUT) $(TUNE)
+
+test: install-dev  ## the whole test suite
+	$(BIN)/python -m pytest -q $(TEST)
+
+lint: install-dev  ## ruff and mypy, as pre-commit runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
