@@ -272,7 +272,7 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         section=section,
         tiles=summary.verdict_tiles(section, groups, rows),
         notices=summary.notices(section),
-        headlines=summary.headlines(fastest),
+        headlines=summary.headlines(rows, fastest),
         timing=summary.timing_words(section),
         rows=rows,
         fastest=fastest,

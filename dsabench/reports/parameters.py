@@ -135,6 +135,8 @@ def parameter_studies(section: Section) -> list[ParameterStudy]:
     """One an implementation of an op: its workload with the most configs that passed, the longest context among equals."""
     studies = []
     for (op, impl), group in section.frame.groupby(["op", "impl"], sort=False):
+        # What a constraint excludes says nothing of a tunable's effect, and would fill the maps with dashes.
+        group = group[group["status"] != Status.PRUNED.value]
         passed = group[group["status"] == Status.PASSED.value]
         if passed.empty:
             continue

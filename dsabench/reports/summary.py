@@ -11,7 +11,7 @@ from statistics import median
 
 from dsabench.bench.records import Status, WorkloadId
 from dsabench.reports.failures import FailureGroup, shorten, top_reasons
-from dsabench.reports.quantities import format_duration, format_percent, format_ratio, significant
+from dsabench.reports.quantities import format_duration, format_percent, format_ratio
 from dsabench.reports.sections import Run, Section, context_label, instant
 from dsabench.reports.winners import WinnerRow
 
@@ -104,20 +104,29 @@ def _range(values: list[float], write: Callable[[float], str]) -> str:
     return f"{write(min(values))} to {write(max(values))}" if len(values) > 1 else ""
 
 
-def headlines(fastest: list[WinnerRow]) -> list[Headline]:
-    """Medians over workloads, with their ranges: what a reader takes away if nothing else."""
-    over_torch = [row.over_torch.value for row in fastest if row.over_torch and row.impl != "torch"]
+def _median_of(values: list[float]) -> str:
+    return "1 workload" if len(values) == 1 else f"median of {len(values)} workloads"
+
+
+def headlines(rows: dict[str, list[WinnerRow]], fastest: list[WinnerRow]) -> list[Headline]:
+    """Medians over workloads, with their ranges: what a reader takes away if nothing else. Against torch stands the best
+    other implementation of each workload, also where it lost."""
+    others: dict[str, float] = {}
+    for row in (row for group in rows.values() for row in group):
+        if row.workload is not None and row.impl != "torch" and row.over_torch:
+            others[row.workload.key] = max(others.get(row.workload.key, 0.0), row.over_torch.value)
+    over_torch = list(others.values())
     over_default = [row.over_default.value for row in fastest if row.over_default]
     fractions = [row.fraction for row in fastest if row.fraction is not None]
     found = []
     if over_torch:
-        what = f"as fast as torch (median of {len(over_torch)})"
+        what = f"as fast as torch's default config ({_median_of(over_torch)})"
         found.append(Headline(format_ratio(median(over_torch)), what, _range(over_torch, format_ratio)))
     if over_default:
-        what = f"as fast as its default config (median of {len(over_default)})"
+        what = f"as fast as its own default config ({_median_of(over_default)})"
         found.append(Headline(format_ratio(median(over_default)), what, _range(over_default, format_ratio)))
     if fractions:
-        what = f"of the measured roofline (median of {len(fractions)})"
+        what = f"of the measured roofline ({_median_of(fractions)})"
         found.append(Headline(format_percent(median(fractions)), what, _range(fractions, format_percent)))
     return found
 
@@ -130,7 +139,9 @@ def timing_words(section: Section) -> str:
     clocks = ", ".join(sorted({timing.clock.replace("_", " ") for timing in timings}))
     low, high = min(t.n for t in timings), max(t.n for t in timings)
     samples = f"{low}–{high}" if low != high else f"{low}"
-    confidence = ", ".join(sorted({f"{significant(100 * t.confidence, 2)} %" for t in timings}))
+    # The interval is made of order statistics, so its coverage is the next that the samples allow above the one asked for.
+    sure = sorted({f"{100 * t.confidence:.0f}" for t in timings}, key=float)
+    confidence = f"{sure[0]} %" if len(sure) == 1 else f"{sure[0]}–{sure[-1]} %"
     return f"{clocks} clock; median of {samples} samples with a {confidence} interval; winners re-timed interleaved"
 
 

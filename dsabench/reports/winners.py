@@ -9,7 +9,7 @@ import pandas as pd
 
 from dsabench.bench.records import Comparison, Ratio, Status, Trial, WorkloadId, WorkloadRecord
 from dsabench.reports.quantities import Span, format_config
-from dsabench.reports.sections import Section
+from dsabench.reports.sections import Section, config_key
 
 ConfigValues = dict[str, bool | int | str]
 
@@ -46,6 +46,8 @@ class WinnerRow:
     rivals: tuple[str, ...] = ()
     """implementations whose winners are within the noise of the fastest"""
     note: str = ""
+    ran: str = ""
+    """what really ran: products, instruction set, threads"""
 
     @property
     def above_roof(self) -> bool:
@@ -90,7 +92,13 @@ def _rivals(comparison: Comparison) -> tuple[str, ...]:
     return near or (others[0][1],)
 
 
-def _compared(section: Section, comparison: Comparison, impl: str) -> WinnerRow:
+def _described(section: Section, config: ConfigValues, frame: pd.DataFrame) -> str:
+    """The latest trial's word on what ran under this config."""
+    orders = frame.loc[frame["config"] == config_key(config), "order"]
+    return section.trials[int(orders.iloc[-1])].describe if len(orders) else ""
+
+
+def _compared(section: Section, comparison: Comparison, impl: str, frame: pd.DataFrame) -> WinnerRow:
     outcome = comparison.winners[impl]
     winner = comparison.candidates[outcome.winner]
     default = comparison.candidates[outcome.default] if outcome.default is not None else None
@@ -112,6 +120,7 @@ def _compared(section: Section, comparison: Comparison, impl: str) -> WinnerRow:
         ties=tuple(comparison.candidates[i].config for i in outcome.ties),
         default_ties=outcome.default in outcome.ties,
         fastest=fastest,
+        ran=_described(section, winner.config, frame),
         rivals=rivals if fastest else ((comparison.best_impl,) if impl in rivals else ()),
     )
 
@@ -166,6 +175,7 @@ def _from_trials(
         over_torch=None if torch_s is None else Span(torch_s / median),
         fraction=roofline_fraction(section, workload, median, trial.roofline_fraction),
         limit=limit_words(section.records.get(workload.key)),
+        ran=trial.describe,
         note="Provisional: best trial so far, not re-timed against its rivals.",
     )
 
@@ -180,10 +190,11 @@ def _workload_rows(
     torch_s = None if torch_default is None else float(torch_default["median_s"])
     rows = []
     for impl in section.implementations(workload.op):
+        frame = groups.get((workload.key, impl), empty)
         if comparison is not None and impl in comparison.winners:
-            rows.append(_compared(section, comparison, impl))
+            rows.append(_compared(section, comparison, impl, frame))
         else:
-            rows.append(_from_trials(section, workload, impl, groups.get((workload.key, impl), empty), torch_s))
+            rows.append(_from_trials(section, workload, impl, frame, torch_s))
     return rows
 
 

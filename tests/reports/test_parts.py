@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsabench.bench.journal import read_journal
+from dsabench.bench.records import Ratio
 from dsabench.bench.roofline import CEILING_MARGIN
 from dsabench.reports import quantities
 from dsabench.reports.failures import failure_groups
@@ -22,7 +23,7 @@ from dsabench.reports.figures.svg import TITLED, inline_svg
 from dsabench.reports.figures.theme import LIGHT, PAGE, RC, add_axes, canvas
 from dsabench.reports.parameters import MOST_VALUES, parameter_studies
 from dsabench.reports.sections import FULL_EFFORT, Section, sections_of
-from dsabench.reports.summary import moment, reproduce_command, short_commit
+from dsabench.reports.summary import headlines, moment, reproduce_command, short_commit
 from dsabench.reports.winners import ROOF_MARGIN, fastest_rows, winner_rows
 from tests.reports.journals import JournalBuilder, device, header, write_records
 
@@ -151,6 +152,35 @@ def test_parameter_study_orders_by_influence_and_tells_true_from_one(tmp_path: P
     }
     assert cells[True, 1] == pytest.approx(3.0)
     assert cells[False, 2] == pytest.approx(1.0)
+
+
+def test_parameter_study_leaves_pruned_configs_out(tmp_path: Path, small: JournalBuilder) -> None:
+    """NK = 6 with BLOCK_KV = 256 is pruned: 2 of the 24 configs."""
+    study = next(s for s in parameter_studies(section_of(tmp_path, small)) if s.impl == "cpu")
+    assert study.configs == 22
+    settings = {(e.tunable, s.value): (s.passed, s.tried) for e in study.effects for s in e.settings}
+    assert settings["NK", 6] == (4, 4)
+    assert settings["NK", 4] == (6, 6)
+
+
+def test_search_counts_no_pruned_trials(tmp_path: Path, small: JournalBuilder) -> None:
+    line = next(line for line in search_panels(section_of(tmp_path, small))[0].lines if line.impl == "cpu")
+    assert (line.count, line.failed) == (22, 0)
+
+
+def test_headline_against_torch_counts_the_workloads_that_were_lost(tmp_path: Path, small: JournalBuilder) -> None:
+    records = []
+    for record in small.records():
+        if record.kind == "comparison":
+            won = {
+                name: w.model_copy(update={"speedup_over_torch": Ratio(ratio=0.5, low=0.4, high=0.6)})
+                for name, w in record.winners.items()
+            }
+            record = record.model_copy(update={"winners": won, "best_impl": "torch"})
+        records.append(record)
+    section = sections_of([read_journal(write_records(tmp_path, records))])[0]
+    rows = winner_rows(section)
+    assert headlines(rows, fastest_rows(rows))[0].value == "0.500×"
 
 
 def test_parameter_study_keeps_the_best_values_of_many(tmp_path: Path, small: JournalBuilder) -> None:

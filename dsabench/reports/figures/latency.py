@@ -88,6 +88,8 @@ def draw_panel(axes: Axes, panel: LatencyPanel, theme: Theme, impls: list[str], 
     ends: list[tuple[float, str, str, float]] = []
     if panel.bound:
         axes.plot(*zip(*panel.bound, strict=True), color=theme.muted, lw=1.1, ls=(0, (2, 2)), zorder=2)
+        if len(panel.bound) == 1:
+            axes.plot(*panel.bound[0], marker="_", ls="none", ms=14, mec=theme.muted, mew=1.1, zorder=2)
         ends.append((panel.bound[-1][1], "roofline", theme.muted, panel.bound[-1][0]))
     for impl, line in panel.lines.items():
         colour = theme.impl(impl, impls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,7 +30,6 @@ from dsabench.reports.quantities import (
     format_percent,
     format_time,
     rate_unit,
-    significant,
 )
 from dsabench.reports.sections import Section, context_label, context_of, other_axes
 from dsabench.reports.winners import ROOF_MARGIN, WinnerRow
@@ -408,10 +408,10 @@ def draw_roofline(
 
 def roofline_caption(dots: list[Dot]) -> str:
     good = [dot for dot in dots if not dot.above_roof]
-    words = f"{len(good)} workloads, the fastest implementation of each. Arrow: default config → tuned. Larger dot: longer context."
-    reached = sorted(dot.fraction for dot in good)
-    if reached:
-        words += f" Median {significant(100 * reached[len(reached) // 2], 2)} % of the roof."
+    count = "1 workload" if len(good) == 1 else f"{len(good)} workloads"
+    words = f"{count}, the fastest implementation of each. Arrow: default config → tuned. Larger dot: longer context."
+    if good:
+        words += f" Median {format_percent(median(dot.fraction for dot in good))} of the roof."
     return words
 
 

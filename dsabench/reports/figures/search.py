@@ -24,7 +24,8 @@ MOST_DOTS = 120
 
 @dataclass(frozen=True)
 class SearchLine:
-    """Trials of one implementation in the order made, numbered from 1. `best`: where the best so far fell, and to what."""
+    """Trials of one implementation in the order made, numbered from 1; those pruned took no time and are not counted.
+    `best`: where the best so far fell, and to what."""
 
     impl: str
     count: int
@@ -44,7 +45,8 @@ class SearchPanel:
         return f"{self.workload.op} · {context_label(self.workload)}"
 
 
-def _line(section: Section, impl: str, frame: pd.DataFrame) -> SearchLine | None:
+def _line(impl: str, frame: pd.DataFrame) -> SearchLine | None:
+    frame = frame[frame["status"] != Status.PRUNED.value]
     numbers = np.arange(1, len(frame) + 1)
     times = frame["median_s"].to_numpy(float)
     passed = (frame["status"] == Status.PASSED.value).to_numpy() & np.isfinite(times)
@@ -77,8 +79,7 @@ def search_panels(section: Section) -> list[SearchPanel]:
             lines = [
                 line
                 for impl in section.implementations(op)
-                if (workload.key, impl) in groups
-                and (line := _line(section, impl, groups[workload.key, impl])) is not None
+                if (workload.key, impl) in groups and (line := _line(impl, groups[workload.key, impl])) is not None
             ]
             if lines:
                 panels.append(SearchPanel(workload, lines))
