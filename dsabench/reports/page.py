@@ -32,6 +32,8 @@ from dsabench.reports.winners import (
 )
 
 MOST_FAILURE_GROUPS = 150
+WIDEST_SPREAD = 0.25
+"""of the rounds' scale; what lies beyond stands at its edge"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Finalist:
-    """One config of a comparison. `ticks` is an SVG path of its rounds on the comparison's common scale."""
+    """One config of a comparison. `ticks` is an SVG path of its rounds about its median, on the comparison's scale."""
 
     impl: str
     config: str
@@ -67,7 +69,6 @@ class Finalist:
     fraction: float | None
     verdict: str
     ticks: str
-    median_at: float
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Finale:
 
     workload: WorkloadId
     noise: float
-    low_s: float
-    high_s: float
+    spread: float
+    """half the width of the rounds' scale, relative to each config's median"""
     finalists: tuple[Finalist, ...]
     commands: tuple[str, ...]
 
@@ -146,9 +147,9 @@ def _figures(draw: Callable[[bool], tuple[Figure, list[str]]], anchor: str, labe
 
 def _finale(section: Section, comparison: Comparison) -> Finale:
     candidates = comparison.candidates
-    rounds = [seconds for c in candidates for seconds in (*c.rounds_s, c.low_s, c.high_s)]
-    low, high = min(rounds), max(rounds)
-    width = (high - low) or high or 1.0
+    # Against its own median: on one scale of seconds a slow rival would press all others into a dot.
+    deviations = [abs(seconds / c.median_s - 1) for c in candidates for seconds in c.rounds_s]
+    spread = min(max([*deviations, 0.01]), WIDEST_SPREAD)
     verdicts: dict[int, list[str]] = {}
     for outcome in comparison.winners.values():
         verdicts.setdefault(outcome.winner, []).append("winner")
@@ -157,8 +158,8 @@ def _finale(section: Section, comparison: Comparison) -> Finale:
         if outcome.default is not None:
             verdicts.setdefault(outcome.default, []).append("default")
 
-    def at(seconds: float) -> float:
-        return round(3 + 194 * (seconds - low) / width, 1)
+    def at(deviation: float) -> float:
+        return round(100 + 97 * max(-1.0, min(1.0, deviation / spread)), 1)
 
     finalists = []
     for index, c in sorted(enumerate(candidates), key=lambda item: item[1].median_s):
@@ -176,16 +177,14 @@ def _finale(section: Section, comparison: Comparison) -> Finale:
                 n=c.n,
                 fraction=roofline_fraction(section, comparison.workload, c.median_s, c.roofline_fraction),
                 verdict=", ".join(words),
-                ticks="".join(f"M{at(seconds)} 3V13" for seconds in thinned),
-                median_at=at(c.median_s),
+                ticks="".join(f"M{at(seconds / c.median_s - 1)} 3V13" for seconds in thinned),
             )
         )
     run = _run_of(section, comparison)
     return Finale(
         comparison.workload,
         comparison.noise,
-        low,
-        high,
+        spread,
         tuple(finalists),
         tuple(summary.reproduce_command(run, comparison.workload, impl) for impl in sorted(comparison.winners)),
     )
