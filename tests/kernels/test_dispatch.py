@@ -1,0 +1,190 @@
+"""Library calls: which implementation and config they take, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import dsabench
+from dsabench.kernels import dispatch, machine, tuned_table
+from dsabench.kernels.registry import get_implementation, get_op, op_names
+from dsabench.kernels.source_hash import source_hash
+from dsabench.kernels.workload import Workload
+from tests.kernels.cpu_cases import SHAPES
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def empty_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No tuned table but what a test writes."""
+    monkeypatch.setenv("DSABENCH_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(tuned_table, "_PACKAGED", tmp_path / "packaged")
+    tuned_table.forget()
+    yield tmp_path
+    tuned_table.forget()
+
+
+def write_table(entries: list[dict[str, Any]], schema: int = 1) -> Path:
+    path = tuned_table.user_table_path(machine.cpu_device_key())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"schema": schema, "entries": entries}))
+    tuned_table.forget()
+    return path
+
+
+def entry(
+    impl: str, axes: dict[str, int], config: dict[str, Any], median_s: float = 1e-3, **other: Any
+) -> dict[str, Any]:
+    op = "topk_select"
+    return {
+        "device": machine.cpu_device_key(),
+        "op": op,
+        "impl": impl,
+        "axes": get_op(op).complete_axes(axes),
+        "config": {**get_implementation(op, impl).default_config(get_op(op).complete_axes(axes)), **config},
+        "source": source_hash(op, impl),
+        "versions": tuned_table.keyed_versions(),
+        "median_s": median_s,
+        **other,
+    }
+
+
+def chosen_samples(s_kv: int, rows: int = 1) -> Any:
+    axes = get_op("topk_select").complete_axes({"rows": rows, "s_kv": s_kv})
+    return dispatch.choose("topk_select", axes, CPU, "cpu", None)[1]["SAMPLES"]
+
+
+@pytest.mark.parametrize("op", op_names())
+@pytest.mark.parametrize("impl", [None, "torch", "cpu"])
+def test_the_library_computes_what_the_reference_says(op: str, impl: str | None) -> None:
+    contract = get_op(op)
+    inputs = Workload.of(op, SHAPES[op][0], "normal", 11).make_inputs()
+    result = getattr(dsabench, op)(*vars(inputs).values(), impl=impl)
+    outputs = result if isinstance(result, tuple) else (result,)
+    rows = torch.arange(contract.row_count(inputs))
+    verdict = contract.check(inputs, outputs, rows, contract.reference(inputs, rows))
+    assert verdict.passed, verdict.reason
+
+
+def test_without_a_table_our_kernel_and_its_default() -> None:
+    axes = get_op("topk_select").complete_axes({})
+    implementation, config = dispatch.choose("topk_select", axes, CPU, None, None)
+    assert implementation.name == "cpu"
+    assert config == implementation.default_config(axes)
+
+
+def test_the_nearest_context_wins() -> None:
+    write_table([entry("cpu", {"rows": 1, "s_kv": s}, {"SAMPLES": n}) for s, n in ((4096, 128), (65536, 1024))])
+    assert chosen_samples(4096) == 128
+    assert chosen_samples(6000) == 128
+    assert chosen_samples(40000) == 1024
+    assert chosen_samples(1 << 20) == 1024
+
+
+def test_other_axes_weigh_more_than_the_context() -> None:
+    write_table(
+        [
+            entry("cpu", {"rows": 64, "s_kv": 4096}, {"SAMPLES": 128}),
+            entry("cpu", {"rows": 1, "s_kv": 65536}, {"SAMPLES": 1024}),
+        ]
+    )
+    assert chosen_samples(4096, rows=1) == 1024
+    assert chosen_samples(65536, rows=48) == 128
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"device": "cpu-another"}, {"source": "0" * 12}, {"versions": {"torch": "1.0", "numba": "0.1"}}],
+    ids=["device", "source", "versions"],
+)
+def test_entries_of_another_device_source_or_version_do_not_count(other: dict[str, Any]) -> None:
+    write_table([entry("cpu", {"rows": 1, "s_kv": 4096}, {"SAMPLES": 1024}, **other)])
+    assert chosen_samples(4096) == 256
+
+
+def test_the_fastest_implementation_of_the_table_is_taken() -> None:
+    axes = {"rows": 1, "s_kv": 4096}
+    write_table([entry("cpu", axes, {}, 2e-3), entry("torch", axes, {}, 1e-3)])
+    assert dispatch.choose("topk_select", get_op("topk_select").complete_axes(axes), CPU, None, None)[0].name == "torch"
+    write_table([entry("cpu", axes, {}, 1e-3), entry("torch", axes, {}, 2e-3)])
+    assert dispatch.choose("topk_select", get_op("topk_select").complete_axes(axes), CPU, None, None)[0].name == "cpu"
+
+
+def test_torch_alone_in_a_table_is_no_winner() -> None:
+    axes = {"rows": 1, "s_kv": 4096}
+    write_table([entry("torch", axes, {}, 1e-9)])
+    assert dispatch.choose("topk_select", get_op("topk_select").complete_axes(axes), CPU, None, None)[0].name == "cpu"
+
+
+def test_a_tuned_config_that_is_not_legal_here_falls_back_to_the_default() -> None:
+    write_table([entry("cpu", {"rows": 1, "s_kv": 4096}, {"PARTS": 4})])
+    axes = get_op("topk_select").complete_axes({"rows": 64, "s_kv": 4096})
+    assert dispatch.choose("topk_select", axes, CPU, "cpu", None)[1]["PARTS"] == 1
+
+
+def test_config_lays_over_the_default() -> None:
+    axes = get_op("topk_select").complete_axes({"rows": 1})
+    assert dispatch.choose("topk_select", axes, CPU, "cpu", {"SAMPLES": 128})[1]["SAMPLES"] == 128
+
+
+@pytest.mark.parametrize(
+    ("impl", "config", "words"),
+    [
+        ("cpuu", None, ["implementation", "'cpuu'", "did you mean 'cpu'"]),
+        ("cpu", {"SAMPLE": 3}, ["'SAMPLE'", "SAMPLES"]),
+        ("cpu", {"SAMPLES": 3}, ["SAMPLES = 3", "128, 256, 1024"]),
+        ("cpu", {"PARTS": True}, ["PARTS = True"]),
+        ("cpu", {"PARTS": 2}, ["PARTS > 1"]),
+    ],
+)
+def test_bad_impl_and_config(impl: str, config: dict[str, Any] | None, words: list[str]) -> None:
+    logits, zeros = torch.zeros(8, 64), torch.zeros(8, dtype=torch.int32)
+    with pytest.raises(ValueError, match=words[0]) as caught:
+        dsabench.topk_select(logits, zeros, zeros + 64, k=4, impl=impl, config=config)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_arguments_are_checked_before_the_kernel_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "choose", lambda *a: pytest.fail("reached"))
+    zeros = torch.zeros(2, dtype=torch.int32)
+    with pytest.raises(ValueError, match="k must be in"):
+        dsabench.topk_select(torch.zeros(2, 4), zeros, zeros, k=0)
+
+
+def test_a_malformed_table_is_named() -> None:
+    path = write_table([{"op": "topk_select"}])
+    with pytest.raises(ValueError, match="malformed entry") as caught:
+        chosen_samples(4096)
+    assert str(path) in str(caught.value)
+    write_table([], schema=99)
+    with pytest.raises(ValueError, match="schema"):
+        chosen_samples(4096)
+
+
+def test_packaged_entries_count_too(empty_tables: Path) -> None:
+    path = empty_tables / "packaged" / "any.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema": 1, "entries": [entry("cpu", {"rows": 1, "s_kv": 4096}, {"SAMPLES": 1024})]}))
+    assert chosen_samples(4096) == 1024
+    write_table([entry("cpu", {"rows": 1, "s_kv": 4096}, {"SAMPLES": 128})])
+    assert chosen_samples(4096) == 128  # the user's own come first
+
+
+def test_the_shipped_tables_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (Path(tuned_table.__file__).parent / "tuned").glob("*.json"):
+        entries = tuned_table.read_entries(path)
+        assert entries
+        for each in entries:
+            implementation = get_implementation(each.op, each.impl)
+            axes = get_op(each.op).complete_axes(dict(each.axes))
+            names = {t.name: t.choices for t in implementation.tunables}
+            assert set(each.config) == set(names), (path.name, each)
+            assert all(each.config[n] in names[n] for n in names)
+            assert axes == dict(each.axes)
