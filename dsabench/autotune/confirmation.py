@@ -15,7 +15,7 @@ from dsabench.bench.worker import JobFailed, WorkerDied, WorkerTimeout
 from dsabench.kernels.implementation import config_key
 from dsabench.kernels.workload import Workload
 
-OVERHEAD_CALLS = 4
+OVERHEAD_CALLS = 3
 """Warm-up and checks of each entry, in calls."""
 LEAST_ROUNDS = 3
 """A median of two says nothing."""
@@ -36,6 +36,11 @@ class Confirmer:
     def _overhead_s(self, entries: list[Entry]) -> float:
         return 0.2 + sum(e.median_s for e in entries) * OVERHEAD_CALLS
 
+    def _least_rounds(self, entries: list[Entry]) -> int:
+        """Fewer rounds where calls are long: an interval from three rounds is wide, and says so."""
+        fit = int(self.run.effort.confirm_s / self._round_s(entries))
+        return max(LEAST_ROUNDS, min(self.run.effort.least_rounds, fit))
+
     def _round_s(self, entries: list[Entry]) -> float:
         return sum(max(self.run.effort.round_s, e.median_s) * 1.1 for e in entries)
 
@@ -46,7 +51,7 @@ class Confirmer:
         guess = [e for e in entries for _ in range(self.run.effort.contenders)]
         if not guess:
             return 0.0
-        return self._overhead_s(guess) + self.run.effort.least_rounds * self._round_s(guess)
+        return self._overhead_s(guess) + self._least_rounds(guess) * self._round_s(guess)
 
     def confirm(self, workload: Workload) -> Comparison | None:
         """The journaled comparison; None when nothing that was searched passed, or all of it dropped out. Raises OutOfTime
@@ -78,9 +83,9 @@ class Confirmer:
             workload=workload,
             entries=tuple((e.impl, e.config) for e in doubled),
             rounds=rounds,
-            least_rounds=min(rounds, self.run.effort.least_rounds),
+            least_rounds=min(rounds, self._least_rounds(doubled)),
             round_s=self.run.effort.round_s,
-            time_s=self.run.effort.rounds * self.run.effort.round_s * len(doubled) * 3,
+            time_s=min(self.run.effort.confirm_s, self.run.effort.rounds * self.run.effort.round_s * len(doubled) * 3),
             seed=seed,
         )
         limit = min(self.run.trial_timeout_s * len(doubled), self.run.time_left)

@@ -23,6 +23,13 @@ class Pair:
     search: bool
 
     @property
+    def weight(self) -> int:
+        """Its part of the time for searching: the baseline counts by its default, its search is a courtesy."""
+        if not self.search:
+            return 0
+        return 1 if self.implementation.name == BASELINE else 3
+
+    @property
     def name(self) -> str:
         return f"{self.implementation.id} {self.workload.label()}"
 
@@ -43,13 +50,17 @@ class Plan:
 
 
 def breadth_first(workloads: Iterable[Workload]) -> list[Workload]:
-    """One workload of every op, then the next of every op, …: a run that ends early has something of each. Within an op the
-    suite's order holds."""
+    """First one workload of every op, then the rest, each op's spread evenly: a run that ends early has something of each, in
+    proportion. Within an op the suite's order holds."""
     by_op: dict[str, list[Workload]] = {}
     for workload in workloads:
         by_op.setdefault(workload.op, []).append(workload)
-    longest = max((len(each) for each in by_op.values()), default=0)
-    return [each[i] for i in range(longest) for each in by_op.values() if i < len(each)]
+    ranked = [
+        (0.0 if i == 0 else (i + 0.5) / len(each), position, workload)
+        for position, each in enumerate(by_op.values())
+        for i, workload in enumerate(each)
+    ]
+    return [workload for _, _, workload in sorted(ranked, key=lambda item: item[:2])]
 
 
 def make_plan(workloads: Sequence[Workload], impls: Sequence[str], device_type: str) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dsabench.kernels.implementation import ConfigValue, config_key
@@ -30,6 +30,9 @@ class Rung:
     number: int
     count: int
     fraction: float
+
+    def once(self) -> Rung:
+        return replace(self, count=1)
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,19 @@ def plan_rungs(strategy: StrategyName, count: int, cost: TrialCost, seconds: flo
     return halving_rungs(count) if count else []
 
 
-class Search:
-    """Proposes the configs of one implementation on one workload, rung after rung. `configs` are the legal ones, without
-    the default, which is measured before any search begins."""
+def search_order(configs: Sequence[Config], strategy: StrategyName, seed: str) -> list[Config]:
+    """The order in which configs are tried: the grid's when exhaustive, else shuffled by `seed`."""
+    ordered = list(configs)
+    if strategy != "exhaustive":
+        random.Random(seed).shuffle(ordered)
+    return ordered
 
-    def __init__(
-        self, configs: Sequence[Config], strategy: StrategyName, seed: str, cost: TrialCost, seconds: float
-    ) -> None:
+
+class Search:
+    """Proposes as many of `configs` as fit `seconds`, from the first on, rung after rung."""
+
+    def __init__(self, configs: Sequence[Config], strategy: StrategyName, cost: TrialCost, seconds: float) -> None:
         self.configs = list(configs)
-        if strategy != "exhaustive":  # that one keeps the order of the grid
-            random.Random(seed).shuffle(self.configs)
         self.rungs = plan_rungs(strategy, len(self.configs), cost, seconds)
         self._rung = -1
         self._todo: list[Config] = []
@@ -87,9 +93,9 @@ class Search:
         return len(self._todo) + sum(r.count for r in self.rungs[self._rung + 1 :])
 
     @property
-    def untried(self) -> int:
-        """Configs that no rung of this plan reaches."""
-        return len(self.configs) - (self.rungs[0].count if self.rungs else 0)
+    def untried(self) -> list[Config]:
+        """Configs that no rung of this plan reaches, in their order: those of the next search, should time be left."""
+        return self.configs[self.rungs[0].count :] if self.rungs else self.configs
 
     def propose(self) -> tuple[Config, Rung] | None:
         """The next config and its rung; None when the search is over. Each proposal is to be answered by `tell`."""

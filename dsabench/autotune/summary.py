@@ -116,39 +116,42 @@ def status_counts(finished: Finished) -> dict[str, int]:
     return dict(sorted(Counter(str(trial.status) for trial in finished.trials).items()))
 
 
-def _ratio_text(ratio: Ratio | None) -> str:
-    return "–" if ratio is None else f"{ratio.ratio:.2f}× [{ratio.low:.2f}, {ratio.high:.2f}]"
+def _ratio_text(ratio: Ratio | None, gap: str) -> str:
+    return "–" if ratio is None else f"{ratio.ratio:.2f}×{gap}[{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
-def winners_table(found: list[Row]) -> Table:
-    """One line a workload: its fastest implementation (every implementation where nothing was confirmed)."""
-    table = Table(box=box.SIMPLE_HEAD, title="Winners", title_justify="left", pad_edge=False)
-    for name, justify in (
-        ("op", "left"),
-        ("workload", "left"),
-        ("impl", "left"),
-        ("default → tuned", "right"),
-        ("speed-up [95 %]", "right"),
-        ("roofline", "right"),
-        ("vs torch", "right"),
-        ("config", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+WIDE = 150
+"""Columns from which the winners' table is one line a row and shows the configs."""
+
+
+def winners_table(found: list[Row], width: int) -> Table:
+    """One row a workload: its fastest implementation (every implementation where nothing was confirmed), for a terminal of
+    `width` columns."""
+    wide = width >= WIDE
+    gap = " " if wide else "\n"
+    table = Table(box=box.SIMPLE_HEAD, title="Winners", title_justify="left", pad_edge=False, padding=(0, 1))
+    table.add_column("op and workload", overflow="fold")
+    table.add_column("impl", no_wrap=True)
+    for name in ("default → tuned", f"speed-up{gap}[95 %]", "roof", "vs torch"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("config", overflow="fold")
     for row in found:
         if row.confirmed and not row.is_best:
             continue
         ties = f" (={len(row.ties)} more)" if row.ties else ""
         before = format_seconds(row.default_s) if row.default_s is not None else "failed"
-        table.add_row(
-            row.workload.op,
-            row.workload.label(),
-            row.impl + (" ≈" if row.best_is_tie else "") + ("" if row.confirmed else " ?"),
-            f"{before} → {format_seconds(row.median_s)}",
-            _ratio_text(row.speedup_over_default),
+        cells: list[str | Text] = [
+            f"{row.workload.op} {row.workload.label()}",
+            row.impl + ("≈" if row.best_is_tie else "") + ("" if row.confirmed else "?"),
+            f"{before} →{gap}{format_seconds(row.median_s)}",
+            _ratio_text(row.speedup_over_default, gap),
             f"{row.roofline_fraction:.0%}",
-            _ratio_text(row.speedup_over_torch),
-            Text(format_config(row.config) + ties),
-        )
+            _ratio_text(row.speedup_over_torch, gap),
+        ]
+        if wide:
+            cells.append(Text(format_config(row.config) + ties))
+        table.add_row(*cells)
     return table
 
 

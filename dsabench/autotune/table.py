@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from dsabench.bench.records import Comparison, Header, Ratio
+from dsabench.kernels.tuned_table import KEYED_VERSIONS, SCHEMA, forget, user_table_path
 
-TABLE_SCHEMA = 1
 TABLE_NAME = "tuned.json"
 Entry = dict[str, Any]
 
@@ -39,7 +38,7 @@ def table_entries(header: Header, comparisons: Iterable[Comparison]) -> list[Ent
                     "axes": comparison.workload.axes,
                     "config": winner.config,
                     "source": header.sources[f"{op}/{impl}"],
-                    "versions": {name: header.versions[name] for name in ("torch", "numba") if name in header.versions},
+                    "versions": {n: header.versions[n].split("+")[0] for n in KEYED_VERSIONS if n in header.versions},
                     "median_s": winner.median_s,
                     "low_s": winner.low_s,
                     "high_s": winner.high_s,
@@ -68,8 +67,8 @@ def read_table(path: Path) -> list[Entry]:
     """The entries of a table; none when there is no file. Raises TableError when it is not a table of this schema."""
     try:
         document = json.loads(path.read_text())
-        if document["schema"] != TABLE_SCHEMA:
-            raise TableError(f"{path} has schema {document['schema']}, this dsabench writes {TABLE_SCHEMA}")
+        if document["schema"] != SCHEMA:
+            raise TableError(f"{path} has schema {document['schema']}, this dsabench writes {SCHEMA}")
         entries = document["entries"]
         for entry in entries:
             entry_key(entry)
@@ -86,7 +85,7 @@ def merge_table(path: Path, entries: Iterable[Entry]) -> None:
     Raises TableError when it cannot be written or is no table.
     """
     merged = {entry_key(entry): entry for entry in [*read_table(path), *entries]}
-    document = {"schema": TABLE_SCHEMA, "entries": [merged[key] for key in sorted(merged)]}
+    document = {"schema": SCHEMA, "entries": [merged[key] for key in sorted(merged)]}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,19 +100,15 @@ def merge_table(path: Path, entries: Iterable[Entry]) -> None:
         raise TableError(f"cannot write {path}: {error.strerror}") from error
 
 
-def install_path(device_key: str) -> Path:
-    """Where the library looks for what this user measured: DSABENCH_CACHE_DIR, else the user's cache directory."""
-    base = os.environ.get("DSABENCH_CACHE_DIR")
-    return (Path(base) if base else user_cache_path("dsabench")) / "tuned" / f"{device_key}.json"
-
-
 def install(entries: list[Entry], device_key: str) -> Path:
-    """Merges `entries` into the user's table of this device, alone at it for that moment. Raises TableError."""
-    path = install_path(device_key)
+    """Merges `entries` into the user's table of this device, alone at it for that moment; returns its path. The library finds
+    them from the next look-up on. Raises TableError."""
+    path = user_table_path(device_key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(path) + ".lock", timeout=30):
             merge_table(path, entries)
     except OSError as error:  # filelock's Timeout is one
         raise TableError(f"cannot install the winners in {path}: {error}") from error
+    forget()
     return path

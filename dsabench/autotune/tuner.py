@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from dsabench.autotune.budget import fair_share
 from dsabench.autotune.confirmation import Confirmer
 from dsabench.autotune.measuring import LEAST_TRIAL_S, Measurer, OutOfTime, Run
 from dsabench.autotune.plan import Pair, Plan
-from dsabench.autotune.search import Config, Rung, Search, StrategyName
+from dsabench.autotune.search import Config, Rung, Search, StrategyName, full_effort, search_order
 from dsabench.bench.records import Comparison, Status
 from dsabench.kernels.implementation import config_key
 from dsabench.kernels.workload import Workload
@@ -31,6 +32,7 @@ class Tuner:
         self.plan = plan
         self.strategy = strategy
         self.on_comparison = on_comparison
+        self._spaces: dict[str, tuple[list[Config], list[Config]]] = {}
         self._measurer = Measurer(run)
         self._confirmer = Confirmer(run, plan)
 
@@ -71,8 +73,9 @@ class Tuner:
             if not pair.search:
                 continue
             confirming = sum(self._confirmer.estimate(w) for w in still)
-            pairs_left = sum(p.search for p in pairs[i:]) + sum(p.search for w in still[1:] for p in self.plan.of(w))
-            self._search_pair(pair, (self.run.time_left - confirming) / pairs_left)
+            to_come = [p for p in [*pairs[i:], *(p for w in still[1:] for p in self.plan.of(w))] if p.search]
+            claims = [(p.weight, self._need_s(p)) for p in to_come]
+            self._search_pair(pair, fair_share(self.run.time_left - confirming, claims))
         try:
             comparison = self._confirmer.confirm(workload)
         except OutOfTime:
@@ -81,36 +84,57 @@ class Tuner:
         if comparison is not None:
             self.on_comparison(comparison)
 
+    def _configs(self, pair: Pair) -> tuple[list[Config], list[Config]]:
+        """The configs besides the default: those that may run, those that its constraint rules out."""
+        if pair.name not in self._spaces:
+            implementation, axes = pair.implementation, pair.workload.axis_values
+            default = config_key(implementation.default_config(axes))
+            legal: list[Config] = []
+            pruned: list[Config] = []
+            for config in implementation.configs():
+                if config_key(config) != default:
+                    (pruned if implementation.constraint(config, axes) else legal).append(config)
+            self._spaces[pair.name] = legal, pruned
+        return self._spaces[pair.name]
+
+    def _need_s(self, pair: Pair) -> float:
+        """Seconds to try every config at full effort."""
+        return self._measurer.cost(pair).of(full_effort(len(self._configs(pair)[0])))
+
     def _search_pair(self, pair: Pair, share_s: float) -> None:
-        implementation, axes = pair.implementation, pair.workload.axis_values
-        default = config_key(implementation.default_config(axes))
-        legal: list[Config] = []
-        for config in implementation.configs():
-            if config_key(config) == default:
-                continue
-            if implementation.constraint(config, axes):
-                self._measurer.trial(pair, config, FULL_RUNG)
-            else:
-                legal.append(config)
+        implementation = pair.implementation
+        legal, pruned = self._configs(pair)
+        for config in pruned:
+            self._measurer.trial(pair, config, FULL_RUNG)
         end = time.monotonic() + share_s
-        seed = f"{self.run.header.seed} {pair.workload.key} {implementation.name}"
-        search = Search(legal, self.strategy, seed, self._measurer.cost(pair), share_s)
         tried: set[str] = set()
-        while proposal := search.propose():
-            config, rung = proposal
-            known = self.run.outcome.finished.trial(pair.workload.key, implementation.name, config, rung.number)
-            if known is None and time.monotonic() >= end:
+        todo = search_order(legal, self.strategy, f"{self.run.header.seed} {pair.workload.key} {implementation.name}")
+        while todo:
+            # What a trial costs is known better with each: where a search ends early, the rest of its time starts another.
+            search = Search(todo, self.strategy, self._measurer.cost(pair), end - time.monotonic())
+            if not search.rungs or not self._follow(search, pair, end, tried):
                 break
-            self.run.progress.planned(search.planned)
-            try:
-                trial = self._measurer.trial(pair, config, rung)
-            except OutOfTime:
-                break
-            tried.add(config_key(config))
-            passed = trial.status is Status.PASSED and trial.timing is not None
-            search.tell(config, trial.timing.median_s if passed and trial.timing else None)
+            todo = search.untried
         self.run.progress.planned(0)
         if len(tried) < len(legal):
             self.run.outcome.out_of_time(
                 f"{pair.name}, {len(legal) - len(tried)} of {len(legal)} configs besides the default"
             )
+
+    def _follow(self, search: Search, pair: Pair, end: float, tried: set[str]) -> bool:
+        """Measures what `search` proposes and notes it in `tried`; False when the time was up before it was through."""
+        while proposal := search.propose():
+            config, rung = proposal
+            known = self.run.outcome.finished.trial(pair.workload.key, pair.implementation.name, config, rung.number)
+            # A trial is begun when at least half of it fits: waiting for a whole one would leave every share unused.
+            if known is None and time.monotonic() + 0.5 * self._measurer.cost(pair).of([rung.once()]) >= end:
+                return False
+            self.run.progress.planned(search.planned)
+            try:
+                trial = self._measurer.trial(pair, config, rung)
+            except OutOfTime:
+                return False
+            tried.add(config_key(config))
+            passed = trial.status is Status.PASSED and trial.timing is not None
+            search.tell(config, trial.timing.median_s if passed and trial.timing else None)
+        return True

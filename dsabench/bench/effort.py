@@ -37,14 +37,16 @@ class TimingPolicy:
 
 @dataclass(frozen=True)
 class Effort:
-    """timing: one trial; rounds: interleaved rounds of a confirmation; round_s: least time of one config in one round;
-    contenders: configs of each implementation that are confirmed, besides its default; within: how far behind the best
-    (relative) one may be and still be a contender; ceiling_s: measuring time of each machine ceiling."""
+    """timing: one trial; rounds: interleaved rounds of a confirmation, at least `least_rounds` while those fit `confirm_s`
+    seconds and at least 3 always; round_s: least time of one config in one round; contenders: configs of each
+    implementation that are confirmed, besides its default; within: how far behind the best (relative) one may be and still
+    be a contender; ceiling_s: measuring time of each machine ceiling."""
 
     name: str
     timing: TimingPolicy
     rounds: int
     least_rounds: int
+    confirm_s: float
     round_s: float
     contenders: int
     within: float
@@ -71,10 +73,11 @@ QUICK = Effort(
         most_samples=150,
         target=0.03,  # repeats of one sweep moved configs by 3.4 %: a tighter single trial buys nothing
         time_s=0.12,  # 48 pairs of the quick suite share about 180 s with their compiles and checks
-        patience_s=2.0,
+        patience_s=1.0,  # a baseline of half a second a call is confirmed in rounds anyway
     ),
     rounds=15,
-    least_rounds=6,
+    least_rounds=5,
+    confirm_s=3.0,  # five rounds with a baseline of 2.5 s a call took 20 s of the 180 that the searches have
     round_s=3e-3,
     contenders=3,
     within=0.15,  # twice the largest move seen between two sweeps (7.5 %): what is further back does not win a repeat
@@ -94,6 +97,7 @@ FULL = Effort(
     ),
     rounds=41,
     least_rounds=15,
+    confirm_s=60.0,
     round_s=10e-3,
     contenders=3,
     within=0.15,

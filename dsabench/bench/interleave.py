@@ -11,6 +11,7 @@ from dsabench.bench.trial import Flush, Runner, Tell, TrialFailed, kernel_faults
 from dsabench.bench.workbench import Benches
 from dsabench.kernels.registry import get_implementation
 
+_WARM_UP_BELOW_S = 0.05  # a call this long is warm before its end
 _SAMPLES_A_ROUND = 3  # their median: one hiccup does not decide a round
 
 
@@ -22,8 +23,7 @@ def run_compare(
     bench = benches.get(job.workload)
     clock = WallClock()
     runners = [Runner(bench, get_implementation(job.workload.op, impl), config) for impl, config in job.entries]
-    touched = bench.rotate(last_level_cache_bytes)
-    use_flush = flush if touched < 2 * last_level_cache_bytes else None
+    use_flush = None if bench.rotate(last_level_cache_bytes) else flush
     rotation = Rotation(len(bench.copies))
     most = rotation.copies if use_flush else 100_000
     failed: dict[int, str] = {}
@@ -36,9 +36,9 @@ def run_compare(
         try:
             with kernel_faults():
                 if not measure:
-                    runner.poison(0)
-                    runner.call(0)
-                    _, call_s = warm_up(runner.call, rotation, clock, 0.0)
+                    call_s = clock.measure(runner.call, rotation.take(1))
+                    if call_s < _WARM_UP_BELOW_S:
+                        _, call_s = warm_up(runner.call, rotation, clock, 0.0)
                     calls[entry] = calls_for(job.round_s / _SAMPLES_A_ROUND, call_s, most)
                     return
                 samples: list[float] = []

@@ -16,7 +16,7 @@ from dsabench.bench.timing import Clock, Rotation, WallClock, time_calls
 from dsabench.bench.workbench import Bench, Benches, poison
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.machine import usable_cpus
-from dsabench.kernels.op import Check
+from dsabench.kernels.op import Check, Outputs
 from dsabench.kernels.registry import get_implementation
 
 Tell = Callable[[Stage], None]
@@ -87,6 +87,7 @@ class Runner:
         self.bench = bench
         self.implementation = implementation
         self.config = config
+        self._right: Outputs | None = None
 
     def call(self, copy: int) -> None:
         each = self.bench.copies[copy]
@@ -157,10 +158,10 @@ def run_trial(job: TrialJob, benches: Benches, flush: Flush, last_level_cache_by
         with stage("memory"), kernel_faults():
             peak = peak_extra_bytes(lambda: runner.call(0))
         with stage("copy"):
-            touched = bench.rotate(last_level_cache_bytes)
+            rotated = bench.rotate(last_level_cache_bytes)
             for copy in bench.copies:
                 poison(copy.outputs)
-        flushed = flush if touched < 2 * last_level_cache_bytes else None
+        flushed = None if rotated else flush
         rotation = Rotation(len(bench.copies))
         with stage("time"), kernel_faults():
             before = load_snapshot()

@@ -221,7 +221,7 @@ def _print_result(result: SessionResult, report: Path | None) -> None:
         console = Console(width=200)  # a pipe has no width; nothing is to be cut off in a log
     found = rows(result.plan, result.outcome)
     if found:
-        console.print(winners_table(found))
+        console.print(winners_table(found, console.width))
         console.print(TABLE_LEGEND, style="dim", highlight=False)
     counts = ", ".join(f"{n} {status}" for status, n in status_counts(result.outcome.finished).items()) or "none"
     lines = [f"trials: {counts}", f"ended: {result.end.reason}, {result.end.wall_s:.0f} s"]

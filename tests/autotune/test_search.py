@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsabench.autotune.search import Rung, Search, TrialCost, full_effort, halving_rungs, plan_rungs
+from dsabench.autotune.search import Rung, Search, TrialCost, full_effort, halving_rungs, plan_rungs, search_order
 
 CHEAP = TrialCost(fixed=0.0, timing=1.0)
 
@@ -50,6 +50,10 @@ def test_no_time_plans_nothing():
 CONFIGS = [{"N": n} for n in range(27)]
 
 
+def searched(strategy, seed: str, seconds: float) -> Search:
+    return Search(search_order(CONFIGS, strategy, seed), strategy, CHEAP, seconds)
+
+
 def run(search: Search, times) -> list[tuple[int, int]]:
     proposed = []
     while proposal := search.propose():
@@ -60,7 +64,7 @@ def run(search: Search, times) -> list[tuple[int, int]]:
 
 
 def test_halving_finds_the_fastest_and_measures_it_at_full_effort():
-    proposed = run(Search(CONFIGS, "halving", "seed", CHEAP, 1e9), lambda n: abs(n - 13) + 1.0)
+    proposed = run(searched("halving", "seed", 1e9), lambda n: abs(n - 13) + 1.0)
     by_rung = {r: [n for n, rung in proposed if rung == r] for r in (1, 2, 0)}
     assert sorted(by_rung[1]) == list(range(27))
     assert sorted(by_rung[2]) == list(range(9, 18))
@@ -68,33 +72,43 @@ def test_halving_finds_the_fastest_and_measures_it_at_full_effort():
 
 
 def test_configs_that_fail_are_not_promoted():
-    proposed = run(Search(CONFIGS, "halving", "seed", CHEAP, 1e9), lambda n: None if n < 25 else 1.0)
+    proposed = run(searched("halving", "seed", 1e9), lambda n: None if n < 25 else 1.0)
     assert sorted(n for n, rung in proposed if rung == 2) == [25, 26]
     assert sorted(n for n, rung in proposed if rung == 0) == [25, 26]
 
 
 def test_when_all_fail_the_search_ends():
-    assert len(run(Search(CONFIGS, "halving", "seed", CHEAP, 1e9), lambda n: None)) == 27
+    assert len(run(searched("halving", "seed", 1e9), lambda n: None)) == 27
 
 
 @pytest.mark.parametrize("strategy", ["random", "halving", "auto"])
 def test_the_seed_alone_decides_the_order(strategy):
-    first = run(Search(CONFIGS, strategy, "7", CHEAP, 15.0), float)
-    again = run(Search(CONFIGS, strategy, "7", CHEAP, 15.0), float)
-    other = run(Search(CONFIGS, strategy, "8", CHEAP, 15.0), float)
+    first = run(searched(strategy, "7", 15.0), float)
+    again = run(searched(strategy, "7", 15.0), float)
+    other = run(searched(strategy, "8", 15.0), float)
     assert first == again
     assert first != other
 
 
 def test_less_time_tries_a_prefix_of_the_same_order():
-    short = run(Search(CONFIGS, "halving", "7", CHEAP, 3.0), float)
-    long = run(Search(CONFIGS, "halving", "7", CHEAP, 9.0), float)
+    short = run(searched("halving", "7", 3.0), float)
+    long = run(searched("halving", "7", 9.0), float)
     tried = [n for n, rung in short if rung == short[0][1]]
     assert 0 < len(tried) < 27
     assert tried == [n for n, rung in long if rung == 1][: len(tried)]
 
 
 def test_exhaustive_keeps_the_order_of_the_grid():
-    search = Search(CONFIGS, "exhaustive", "7", CHEAP, 1.0)
+    search = searched("exhaustive", "7", 1.0)
     assert search.planned == 27
     assert run(search, float) == [(n, 0) for n in range(27)]
+
+
+def test_what_a_plan_does_not_reach_is_left_for_the_next():
+    search = searched("halving", "7", 3.0)
+    tried = {n for n, _ in run(search, float)}
+    left = [config["N"] for config in search.untried]
+    assert tried | set(left) == set(range(27))
+    assert not tried & set(left)
+    assert left == [c["N"] for c in search_order(CONFIGS, "halving", "7")][-len(left) :]
+    assert searched("halving", "7", 0.0).untried == search_order(CONFIGS, "halving", "7")

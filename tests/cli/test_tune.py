@@ -100,6 +100,23 @@ def test_only_the_right_kernel_can_win(faults):
     assert json.loads(installed.read_text())["entries"]
 
 
+def test_the_library_finds_what_was_tuned(faults, monkeypatch):
+    from dsabench.kernels.tuned_table import forget, nearest_config
+
+    base, _ = faults
+    journal = read_journal(base / "out")
+    (comparison,) = journal.comparisons
+    expected = comparison.candidates[comparison.winners["torch"].winner].config
+    monkeypatch.setenv("DSABENCH_CACHE_DIR", str(base))
+    forget()
+    try:
+        axes = comparison.workload.axes
+        assert nearest_config(journal.header.device.key, "topk_select", "torch", axes) == expected
+        assert nearest_config(journal.header.device.key, "topk_select", "torch", axes | {"s_kv": 300}) == expected
+    finally:
+        forget()
+
+
 def test_json_is_one_document_and_nothing_else(faults):
     _base, done = faults
     document = json.loads(done.stdout)
