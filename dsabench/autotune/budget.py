@@ -25,14 +25,14 @@ def parse_duration(text: str) -> float:
 
 
 def fair_share(seconds: float, claims: Sequence[tuple[float, float]]) -> float:
-    """What the first of `claims` (weight, need in seconds) gets of `seconds`: in proportion to its weight, where what others
-    do not need goes to those who do."""
+    """What the first of `claims` (weight, need in seconds) may take of `seconds`: in proportion to its weight, where what
+    others do not need goes to those who do. It may be more than it needs: needs are guesses."""
     todo = list(range(len(claims)))
     while todo:
         rate = max(0.0, seconds) / sum(claims[i][0] for i in todo)
         content = [i for i in todo if claims[i][1] <= claims[i][0] * rate]
         if 0 in content or not content:
-            return min(claims[0][1], claims[0][0] * rate)
+            return claims[0][0] * rate
         seconds -= sum(claims[i][1] for i in content)
         todo = [i for i in todo if i not in content]
     return 0.0
