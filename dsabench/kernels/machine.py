@@ -34,14 +34,20 @@ def cpu_isa() -> tuple[str, ...]:
     hidden = {word for word in os.environ.get(HIDE_ENV, "").split(",") if word}
     unknown = hidden - set(_FEATURES.values()) - {"all"}
     if unknown:
-        raise ValueError(f"{HIDE_ENV}: unknown extension {sorted(unknown)[0]!r}; known: all, {', '.join(_FEATURES.values())}")
+        raise ValueError(
+            f"{HIDE_ENV}: unknown extension {sorted(unknown)[0]!r}; known: all, {', '.join(_FEATURES.values())}"
+        )
     if os.environ.get("NUMBA_CPU_NAME"):
-        present = {f.removeprefix("+") for f in os.environ.get("NUMBA_CPU_FEATURES", "").split(",") if f.startswith("+")}
+        present = {
+            f.removeprefix("+") for f in os.environ.get("NUMBA_CPU_FEATURES", "").split(",") if f.startswith("+")
+        }
     else:
         from llvmlite.binding import get_host_cpu_features
 
         present = {name for name, on in get_host_cpu_features().items() if on}
-    return tuple(ours for llvm, ours in _FEATURES.items() if llvm in present and ours not in hidden and "all" not in hidden)
+    return tuple(
+        ours for llvm, ours in _FEATURES.items() if llvm in present and ours not in hidden and "all" not in hidden
+    )
 
 
 @functools.cache

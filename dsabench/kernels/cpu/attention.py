@@ -17,7 +17,7 @@ import numpy as np
 from numba.extending import overload
 
 from dsabench.kernels.cpu import llvm
-from dsabench.kernels.cpu.convert import bf16_bits, exp2, exponentials_16, interleave_rows
+from dsabench.kernels.cpu.convert import bf16_bits, elements_per_word, exp2, exponentials_16, interleave_rows
 from dsabench.kernels.cpu.jit import kernel
 from dsabench.kernels.cpu.microkernel import accumulate_products
 
@@ -64,18 +64,6 @@ def _word_overload(kind, source, at, w):
         return np.uint32(bits).view(np.float32)
 
     return widened
-
-
-def elements_per_word(words):
-    """2 for bf16 pairs (uint32), 1 for float32: elements a word."""
-    raise NotImplementedError("compiled code only")
-
-
-@overload(elements_per_word, inline="always")
-def _elements_per_word(words):
-    if llvm.is_bf16_words(words):
-        return lambda words: 2
-    return lambda words: 1
 
 
 @kernel

@@ -70,9 +70,13 @@ def _attend_range(
     flat = keys.reshape(keys.size)
     for first in range(begin, end, s.shape[0]):
         count = min(s.shape[0], end - first)
-        for i in range(count):
+        # Positions of one page are contiguous: one copy a page, not one a position.
+        i = 0
+        while i < count:
             slot = np.int64(table_row[(first + i) // page]) * page + (first + i) % page
-            copy_bf16(cache, slot * (D_QK // 2), D_QK // 2, flat, i * keys.shape[1])
+            run = min(page - (first + i) % page, count - i)
+            copy_bf16(cache, slot * (D_QK // 2), run * (D_QK // 2), flat, i * keys.shape[1])
+            i += run
         steps = finish_values(keys, count, D_V, values)
         attend_block(keys, count, values, value_step, steps, panel, limits, first, scale, s, p, o, m, l, tile)
 

@@ -60,8 +60,7 @@ def _score_task(
     for first_key in range(keys[0], keys[1], block.shape[0]):
         count = min(block.shape[0], keys[1] - first_key)
         if first_key < high and first_key + count > low:
-            for i in range(count):
-                decode_codes(flat_codes, (first_key + i) * DIM, DIM, table, None, flat_block, i * row.size)
+            decode_codes(flat_codes, first_key * DIM, count * DIM, table, None, flat_block, 0)
         for t in range(first_query, end_query):
             slot = t - first_query
             score_window(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from dsabench.kernels.cpu import products
-from dsabench.kernels.cpu.convert import decode_codes, e4m3_table
+from dsabench.kernels.cpu.convert import decode_codes, e4m3_table, prefetch_bytes
 from dsabench.kernels.cpu.jit import kernel
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.scoring import (
@@ -77,11 +77,22 @@ def _score_task(
         longest = max(longest, lens[sequence, j])
     for first_key in range(columns[0], columns[1], block.shape[0]):
         count = min(block.shape[0], columns[1] - first_key)
-        for i in range(min(count, longest - first_key)):
-            page = np.int64(table_row[(first_key + i) // PAGE])
-            slot = (first_key + i) % PAGE
-            decode_codes(cache, page * PAGE_BYTES + slot * DIM, DIM, table, None, flat_block, i * row.size)
-            key_scale[i] = scales[page * (PAGE_BYTES // 4) + PAGE * DIM // 4 + slot]
+        # Keys of one page are contiguous: one decode a page, not one a key (a call costs as much as a key's codes).
+        i, needed = 0, min(count, longest - first_key)
+        while i < needed:
+            page, slot = np.int64(table_row[(first_key + i) // PAGE]), (first_key + i) % PAGE
+            run = min(PAGE - slot, needed - i)
+            decode_codes(cache, page * PAGE_BYTES + slot * DIM, run * DIM, table, None, flat_block, i * row.size)
+            for n in range(run):
+                key_scale[i + n] = scales[page * (PAGE_BYTES // 4) + PAGE * DIM // 4 + slot + n]
+            i += run
+        # The next block travels from memory while this one is scored: pages are 8 KB pieces anywhere in the cache.
+        following, end = first_key + count, min(first_key + count + block.shape[0], columns[1], longest)
+        while following < end:
+            page, slot = np.int64(table_row[following // PAGE]), following % PAGE
+            run = min(PAGE - slot, end - following)
+            prefetch_bytes(cache, page * PAGE_BYTES + slot * DIM, run * DIM)
+            following += run
         for j in range(next_n):
             t = np.int64(sequence * next_n + j)
             score_window(

@@ -28,7 +28,7 @@ def _exp2(x, out):
 
 @kernel
 def _copy(source, out):
-    convert.copy_bf16(source, 2, 5, out, 1)
+    convert.copy_bf16(source, 2, 32, out, 1)
 
 
 def _bf16_values(words: np.ndarray) -> np.ndarray:
@@ -77,15 +77,15 @@ def test_exp2_at_the_edges() -> None:
 
 
 def test_copy_pairs_and_widened() -> None:
-    values = torch.arange(16).bfloat16()
+    values = torch.arange(80).bfloat16()
     words = values.view(torch.int16).numpy().view(np.uint32)
-    pairs, wide = np.zeros(8, np.uint32), np.zeros(12, np.float32)
+    pairs, wide = np.zeros(34, np.uint32), np.zeros(66, np.float32)
     _copy(words, pairs)
     _copy(words, wide)
-    np.testing.assert_array_equal(pairs[1:6], words[2:7])
-    np.testing.assert_array_equal(wide[1:11], np.arange(4, 14))
-    assert pairs[0] == pairs[6] == 0
-    assert wide[0] == wide[11] == 0
+    np.testing.assert_array_equal(pairs[1:33], words[2:34])
+    np.testing.assert_array_equal(wide[1:65], np.arange(4, 68))
+    assert pairs[0] == pairs[33] == 0  # nothing written outside
+    assert wide[0] == wide[65] == 0
 
 
 @pytest.mark.skipif("avx512_bf16" not in cpu_isa(), reason="interleaving serves the bf16 products")
