@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import inspect
 import json
 import shlex
 import sys
@@ -35,48 +35,48 @@ _EXAMPLES = """Examples:
 
 def tune(
     suite: Annotated[
-        str | None, typer.Option(help="Suite by name (see `dsabench list`) or a .toml file. [default: quick]")
+        str | None, typer.Option(help="Suite by name (see `dsabench list`) or a .toml file. \\[default: quick]")
     ] = None,
     op: Annotated[list[str] | None, typer.Option(help="Only this op; repeatable.")] = None,
     impl: Annotated[list[str] | None, typer.Option(help="Only this implementation; repeatable.")] = None,
     context: Annotated[str | None, typer.Option(help="Context lengths instead of the suite's, e.g. 4k,64k.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:i]. [default: auto]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:i]. \\[default: auto]")] = None,
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="exhaustive, random, halving, or auto: exhaustive where the budget allows, else halving. [default: auto]"
+            help="exhaustive, random, halving, or auto: exhaustive where the budget allows, else halving. \\[default: auto]"
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Wall time of the whole command: 90s, 5m, or seconds. [default: 4m]")
+        str | None, typer.Option(help="Wall time of the whole command: 90s, 5m, or seconds. \\[default: 4m]")
     ] = None,
     effort: Annotated[
-        str | None, typer.Option(help="quick or full: how long each config is timed. [default: quick]")
+        str | None, typer.Option(help="quick or full: how long each config is timed. \\[default: quick]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the search's order. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search's order. \\[default: 0]")] = None,
     out: Annotated[
-        str | None, typer.Option(help="Directory for journal, table and report. [default: dsabench-out]")
+        str | None, typer.Option(help="Directory for journal, table and report. \\[default: dsabench-out]")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journal in --out.")] = False,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Python file that registers implementations; repeatable.")
     ] = None,
     trial_timeout: Annotated[
-        str | None, typer.Option(help="Limit of one trial: compile, check and timing. [default: 60s]")
+        str | None, typer.Option(help="Limit of one trial: compile, check and timing. \\[default: 60s]")
     ] = None,
     install: Annotated[
         bool | None,
-        typer.Option("--install/--no-install", help="Put the winners where the library finds them. [default: install]"),
+        typer.Option("--install/--no-install", help="Put the winners where the library finds them. \\[default: install]"),
     ] = None,
     report: Annotated[
-        bool | None, typer.Option("--report/--no-report", help="Write report.html. [default: report]")
+        bool | None, typer.Option("--report/--no-report", help="Write report.html. \\[default: report]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")] = False,
 ) -> int:
     """Search each kernel's configs, check every one against a float64 reference, time it, and name the winners.
 
     Writes journal.jsonl, tuned.json, report.html and plots/ into --out. Nothing measured is lost when it is stopped:
-    --resume goes on. Options can also stand in dsabench.toml, in [tool.dsabench] of pyproject.toml, or in the
+    --resume goes on. Options can also stand in dsabench.toml, in \\[tool.dsabench] of pyproject.toml, or in the
     environment (DSABENCH_BUDGET=90s).
     """
     begun = time.monotonic()
@@ -110,7 +110,7 @@ def tune(
     return 0 if any(t.status == "PASSED" for t in result.outcome.finished.trials) else EXIT_ERROR
 
 
-tune.__doc__ = f"{tune.__doc__}\n\n{_EXAMPLES}"
+tune.__doc__ = f"{inspect.cleandoc(tune.__doc__ or '')}\n\n{_EXAMPLES}"
 
 
 class _known_errors:  # noqa: N801 - used as a statement
@@ -204,11 +204,12 @@ def _session(request: Request, as_json: bool) -> SessionResult:
 def _write_report(result: SessionResult, settings: TuneSettings) -> Path | None:
     if not settings.report or result.end.reason == "interrupted" or not result.outcome.finished.trials:
         return None
-    if importlib.util.find_spec("dsabench.reports.build") is None:
-        return None
-    from dsabench.reports.build import build_report
+    from dsabench.reports.build import ReportError, build_report
 
-    return build_report([result.journal], Path(settings.out))
+    try:
+        return build_report([result.journal], Path(settings.out))
+    except ReportError as error:
+        raise CommandError(f"{error}; the journal {result.journal} is whole: `dsabench report` reads it") from error
 
 
 def _print_result(result: SessionResult, report: Path | None) -> None:
