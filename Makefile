@@ -11,7 +11,7 @@ DRIVER := $(shell ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1' && echo yes
 EXTRAS := $(if $(DRIVER),$(comma)$(CUDA)$(comma)tilelang)
 comma := ,
 
-.PHONY: install install-dev tune test lint format clean
+.PHONY: install install-dev tune goals test lint format clean
 .DEFAULT_GOAL := tune
 
 $(VENV)/created:
@@ -33,6 +33,10 @@ install-dev: $(VENV)/installed-dev  ## and what tests and linters need
 
 tune: install  ## tune every kernel on the device at hand; ends with the table of winners and the report's path
 	$(BIN)/dsabench tune --out $(OUT) $(TUNE)
+
+goals: install  ## the CPU implementations against their goals (a benchmark: takes eight minutes, wants a quiet machine)
+	$(BIN)/dsabench tune --suite cpu-goals --effort full --budget 8m --no-install --out $(OUT)-goals
+	$(BIN)/python benchmarks/cpu_goals.py $(OUT)-goals
 
 test: install-dev  ## the whole test suite
 	$(BIN)/python -m pytest -q $(TEST)

@@ -66,7 +66,9 @@ def tune(
     ] = None,
     install: Annotated[
         bool | None,
-        typer.Option("--install/--no-install", help="Put the winners where the library finds them. \\[default: install]"),
+        typer.Option(
+            "--install/--no-install", help="Put the winners where the library finds them. \\[default: install]"
+        ),
     ] = None,
     report: Annotated[
         bool | None, typer.Option("--report/--no-report", help="Write report.html. \\[default: report]")

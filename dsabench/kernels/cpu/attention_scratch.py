@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,8 @@ def row_groups(rows: int) -> tuple[int, int]:
     return -(-rows // lanes), lanes
 
 
-@dataclass(frozen=True)
-class Scratch:
-    """What one thread needs: packed queries, a block of keys and values, scores and probabilities."""
+class Scratch(NamedTuple):
+    """What one thread needs: packed queries, a block of keys and values, scores and probabilities. A kernel's argument."""
 
     panel: np.ndarray
     keys: np.ndarray
@@ -49,13 +48,29 @@ def make_scratch(math: str, rows: int, block: int, d_qk: int, d_v: int, values_i
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class State:
-    """Accumulator, reference exponent and sum of `splits` partial results (see kernels.cpu.attention)."""
+class State(NamedTuple):
+    """Accumulator, reference exponent and sum (see kernels.cpu.attention), with or without a leading dim of splits."""
 
     o: np.ndarray
     m: np.ndarray
     l: np.ndarray
+
+
+class Ahead(NamedTuple):
+    """Rows that will be loaded next: row `rows[i]` is bytes [rows[i]·widths[j], (rows[i] + 1)·widths[j]) of sources[j]."""
+
+    rows: np.ndarray
+    sources: tuple[np.ndarray, ...]
+    widths: tuple[int, ...]
+
+
+def make_ahead(block: int, sources: tuple[np.ndarray, ...], widths: tuple[int, ...]) -> Ahead:
+    return Ahead(np.empty(block, np.int64), sources, widths)
+
+
+def one_split(state: State, split: int) -> State:
+    """The state of one split of several."""
+    return State(state.o[split], state.m[split], state.l[split])
 
 
 def make_state(splits: int, rows: int, d_v: int) -> State:

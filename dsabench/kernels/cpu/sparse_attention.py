@@ -2,14 +2,12 @@
 
 1. A task is one query and one split of its index list; all heads of the query are lanes.
 2. Valid indices are gathered BLOCK_KV at a time into a packed block (fp8 rows are dequantized on the way), once for QKᵀ
-   and PV; padding, wherever it stands, costs nothing.
+   and PV; padding, wherever it stands, costs nothing. The next block's rows are prefetched between the products.
 3. Each block updates the online softmax of every head group (kernels.cpu.attention).
 4. One split: the task writes its rows. Several: a second pass merges the partial states by their exponents, then writes.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numba.core import types
@@ -17,6 +15,7 @@ from numba.extending import overload
 
 from dsabench.kernels.cpu.attention import (
     LOG2_E,
+    ask_ahead,
     attend_block,
     finish_values,
     merge_states,
@@ -24,8 +23,16 @@ from dsabench.kernels.cpu.attention import (
     reset_state,
     write_rows,
 )
-from dsabench.kernels.cpu.attention_scratch import UNLIMITED, make_scratch, make_state, row_groups
-from dsabench.kernels.cpu.convert import copy_bf16, decode_codes, prefetch_bytes
+from dsabench.kernels.cpu.attention_scratch import (
+    UNLIMITED,
+    State,
+    make_ahead,
+    make_scratch,
+    make_state,
+    one_split,
+    row_groups,
+)
+from dsabench.kernels.cpu.convert import copy_bf16, decode_codes
 from dsabench.kernels.cpu.jit import kernel
 from dsabench.kernels.cpu.microkernel import REGISTER_TILES
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
@@ -68,56 +75,32 @@ def _load_token_overload(source, slot, keys, i):
 
 
 @kernel
-def _prefetch_entries(source, slots, indices, query, begin, end):
-    token_bytes = source[0].size * source[0].itemsize // slots
-    for at in range(begin, end):
+def _collect(indices, query, at, end, slots, rows):
+    """Fills `rows` with the next valid slots of the query's entries [at, end). Returns (how many, where to go on)."""
+    count = 0
+    while at < end and count < rows.size:
         slot = np.int64(indices[query, at])
         if 0 <= slot < slots:
-            prefetch_bytes(source[0], slot * token_bytes, token_bytes)
+            rows[count] = slot
+            count += 1
+        at += 1
+    return count, at
 
 
 @kernel
-def _attend_range(
-    q,
-    query,
-    heads,
-    source,
-    slots,
-    indices,
-    begin,
-    end,
-    limits,
-    scale,
-    panel,
-    keys,
-    values,
-    value_step,
-    s,
-    p,
-    o,
-    m,
-    l,
-    tile,
-):
+def _attend_range(q, query, heads, source, slots, indices, begin, end, limits, scale, scratch, state, ahead, tile):
     """The state of one query after its index-list entries [begin, end)."""
-    pack_rows(q, query * heads * (D_QK // 2), D_QK // 2, heads, panel, panel.shape[2])
-    reset_state(o, m, l)
-    block = s.shape[0]
-    at = begin
-    _prefetch_entries(source, slots, indices, query, begin, min(end, begin + block))
-    while at < end:
-        count = 0
-        while at < end and count < block:
-            slot = np.int64(indices[query, at])
-            if 0 <= slot < slots:
-                _load_token(source, slot, keys, count)
-                count += 1
-            at += 1
-        # The next block travels from memory while this one is computed.
-        _prefetch_entries(source, slots, indices, query, at, min(end, at + block))
-        if count:
-            steps = finish_values(keys, count, D_V, values)
-            attend_block(keys, count, values, value_step, steps, panel, limits, 0, scale, s, p, o, m, l, tile)
+    pack_rows(q, query * heads * (D_QK // 2), D_QK // 2, heads, scratch.panel, scratch.panel.shape[2])
+    reset_state(state)
+    count, at = _collect(indices, query, begin, end, slots, ahead.rows)
+    ask_ahead(ahead, 0, count)
+    while count:
+        for i in range(count):
+            _load_token(source, ahead.rows[i], scratch.keys, i)
+        following, at = _collect(indices, query, at, end, slots, ahead.rows)
+        steps = finish_values(scratch.keys, count, D_V, scratch.values)
+        attend_block(scratch, state, count, steps, limits, 0, scale, tile, ahead, following)
+        count = following
 
 
 def run_sparse(
@@ -143,33 +126,43 @@ def run_sparse(
     limits = np.full((groups, lanes), UNLIMITED, np.int32)
     scale = np.float32(sm_scale) * LOG2_E
     flat_q, flat_out, flat_lse = q.reshape(-1), out.reshape(-1), lse.reshape(-1)
-    scratch = [
-        make_scratch(str(config["MATH"]), heads, int(config["BLOCK_KV"]), D_QK, D_V, values_in_keys=True)
-        for _ in range(min(threads, queries * splits))
-    ]
+    block = int(config["BLOCK_KV"])
+    workers = min(threads, queries * splits)
+    scratch = [make_scratch(str(config["MATH"]), heads, block, D_QK, D_V, values_in_keys=True) for _ in range(workers)]
+    ahead = [make_ahead(block, source[:1], (source[0].nbytes // slots,)) for _ in range(workers)]
     # One query's states at a time when split, one a thread when not: memory does not grow with the number of queries.
     wave = 1 if splits == 1 else max(1, threads // splits)
 
-    def attend(query: int, begin: int, end: int, slot: int, o: Any, m: Any, l: Any) -> None:
-        t = scratch[slot]
+    def attend(query: int, begin: int, end: int, slot: int, state: State) -> None:
         _attend_range(
-            flat_q, query, heads, source, slots, indices, begin, end, limits, scale,
-            t.panel, t.keys, t.values, t.value_step, t.s, t.p, o, m, l, tile,
-        )  # fmt: skip
+            flat_q,
+            query,
+            heads,
+            source,
+            slots,
+            indices,
+            begin,
+            end,
+            limits,
+            scale,
+            scratch[slot],
+            state,
+            ahead[slot],
+            tile,
+        )
 
-    def write(query: int, first_group: int, end_group: int, o: Any, m: Any, l: Any) -> None:
-        write_rows(o, m, l, first_group, end_group, heads, query * heads, 1, sink, heads, flat_out, flat_lse)
+    def write(query: int, first_group: int, end_group: int, state: State) -> None:
+        write_rows(state, first_group, end_group, heads, query * heads, 1, sink, heads, flat_out, flat_lse)
 
     def length(query: int) -> int:
         return k if lengths is None else min(k, max(0, int(lengths[query])))
 
     if splits == 1:
-        states = [make_state(1, heads, D_V) for _ in scratch]
+        states = [one_split(make_state(1, heads, D_V), 0) for _ in scratch]
 
         def whole(query: int, slot: int) -> None:
-            state = states[slot]
-            attend(query, 0, length(query), slot, state.o[0], state.m[0], state.l[0])
-            write(query, 0, groups, state.o[0], state.m[0], state.l[0])
+            attend(query, 0, length(query), slot, states[slot])
+            write(query, 0, groups, states[slot])
 
         parallel_for(queries, whole, threads)
         return
@@ -180,15 +173,14 @@ def run_sparse(
 
         def part(number: int, slot: int, first: int = first) -> None:
             query, split = divmod(number, splits)
-            state, n = partial[query], length(first + query)
+            n = length(first + query)
             begin, end = n * split // splits, n * (split + 1) // splits
-            attend(first + query, begin, end, slot, state.o[split], state.m[split], state.l[split])
+            attend(first + query, begin, end, slot, one_split(partial[query], split))
 
         def merge(number: int, slot: int, first: int = first) -> None:
             query, group = divmod(number, groups)
-            state = partial[query]
-            merge_states(state.o, state.m, state.l, group, group + 1)
-            write(first + query, group, group + 1, state.o[0], state.m[0], state.l[0])
+            merge_states(partial[query], group, group + 1)
+            write(first + query, group, group + 1, one_split(partial[query], 0))
 
         parallel_for(count * splits, part, threads)
         parallel_for(count * groups, merge, threads)

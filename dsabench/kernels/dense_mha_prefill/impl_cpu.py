@@ -21,14 +21,15 @@ import torch
 from dsabench.kernels.cpu import products
 from dsabench.kernels.cpu.attention import (
     LOG2_E,
+    ask_ahead,
     attend_block,
     finish_values,
     pack_rows,
     reset_state,
     write_rows,
 )
-from dsabench.kernels.cpu.attention_scratch import make_scratch, make_state, row_groups
-from dsabench.kernels.cpu.convert import copy_bf16, prefetch_bytes
+from dsabench.kernels.cpu.attention_scratch import make_ahead, make_scratch, make_state, one_split, row_groups
+from dsabench.kernels.cpu.convert import copy_bf16
 from dsabench.kernels.cpu.jit import kernel
 from dsabench.kernels.cpu.microkernel import REGISTER_TILES
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
@@ -43,33 +44,35 @@ D_QK, D_V = 192, 128
 
 
 @kernel
-def _prefetch_rows(k, v, heads, head, first, end):
+def _collect(heads, head, first, end, rows):
+    """Fills `rows` with where positions [first, end) of the head stand in k and v. Returns how many."""
     for position in range(first, end):
-        row = np.int64(position) * heads + head
-        prefetch_bytes(k, row * 2 * D_QK, 2 * D_QK)
-        prefetch_bytes(v, row * 2 * D_V, 2 * D_V)
+        rows[position - first] = np.int64(position) * heads + head
+    return end - first
 
 
 @kernel
 def _attend_tile(
-    q, k, v, heads, head, first_query, rows, end, limits, scale,
-    panel, keys, value_rows, values, value_step, s, p, o, m, l, tile,
+    q, k, v, heads, head, first_query, rows, end, limits, scale, scratch, value_rows, state, ahead, tile
 ):  # fmt: skip
     """The state of queries [first_query, first_query + rows) of one head after positions [0, end)."""
-    pack_rows(q, (first_query * heads + head) * (D_QK // 2), heads * (D_QK // 2), rows, panel, panel.shape[2])
-    reset_state(o, m, l)
+    q_row = D_QK // 2
+    pack_rows(q, (first_query * heads + head) * q_row, heads * q_row, rows, scratch.panel, scratch.panel.shape[2])
+    reset_state(state)
+    keys = scratch.keys
     flat_keys, flat_values = keys.reshape(keys.size), value_rows.reshape(value_rows.size)
-    block = s.shape[0]
-    _prefetch_rows(k, v, heads, head, 0, min(end, block))
+    block = scratch.s.shape[0]
+    count = _collect(heads, head, 0, min(end, block), ahead.rows)
+    ask_ahead(ahead, 0, count)
     for first in range(0, end, block):
-        count = min(block, end - first)
         for i in range(count):
-            row = np.int64(first + i) * heads + head
-            copy_bf16(k, row * (D_QK // 2), D_QK // 2, flat_keys, i * keys.shape[1])
-            copy_bf16(v, row * (D_V // 2), D_V // 2, flat_values, i * value_rows.shape[1])
-        _prefetch_rows(k, v, heads, head, first + count, min(end, first + count + block))
-        steps = finish_values(value_rows, count, D_V, values)
-        attend_block(keys, count, values, value_step, steps, panel, limits, first, scale, s, p, o, m, l, tile)
+            copy_bf16(k, ahead.rows[i] * (D_QK // 2), D_QK // 2, flat_keys, i * keys.shape[1])
+            copy_bf16(v, ahead.rows[i] * (D_V // 2), D_V // 2, flat_values, i * value_rows.shape[1])
+        beyond = first + count
+        following = _collect(heads, head, beyond, min(end, beyond + block), ahead.rows)
+        steps = finish_values(value_rows, count, D_V, scratch.values)
+        attend_block(scratch, state, count, steps, limits, first, scale, tile, ahead, following)
+        count = following
 
 
 def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
@@ -92,7 +95,8 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
         block = make_scratch(math, block_q, block_kv, D_QK, D_V, values_in_keys=False)
         # f32 values need no interleaving: the rows themselves are the operand.
         rows = np.empty((block_kv + 1, words), block.keys.dtype) if math == "bf16" else block.values
-        scratch.append((block, rows, make_state(1, block_q, D_V)))
+        state = one_split(make_state(1, block_q, D_V), 0)
+        scratch.append((block, rows, state, make_ahead(block_kv, (k, v), (2 * D_QK, 2 * D_V))))
 
     def task(number: int, slot: int) -> None:
         head, tile_number = divmod(number, query_tiles)
@@ -101,13 +105,12 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
         limits = np.zeros(groups * lanes, np.int32)
         last = np.arange(first, first + rows, dtype=np.int32) + (s_kv - s_q + 1)
         limits[:rows] = np.maximum(last, 0) if inputs.causal else s_kv
-        t, value_rows, state = scratch[slot]
-        o, m, l = state.o[0], state.m[0], state.l[0]
+        block, value_rows, state, ahead = scratch[slot]
         _attend_tile(
             q, k, v, heads, head, first, rows, int(limits.max()), limits.reshape(groups, lanes), scale,
-            t.panel, t.keys, value_rows, t.values, t.value_step, t.s, t.p, o, m, l, tile,
+            block, value_rows, state, ahead, tile,
         )  # fmt: skip
-        write_rows(o, m, l, 0, groups, rows, first * heads + head, heads, no_sink, rows, out, lse)
+        write_rows(state, 0, groups, rows, first * heads + head, heads, no_sink, rows, out, lse)
 
     parallel_for(tasks, task, threads)
 
