@@ -19,11 +19,13 @@ from numba.extending import overload
 from dsabench.kernels.cpu import llvm
 from dsabench.kernels.cpu.convert import (
     bf16_bits,
+    copy_bf16,
     elements_per_word,
     exp2,
     exponentials_16,
     interleave_rows,
     prefetch_bytes,
+    transpose_16,
 )
 from dsabench.kernels.cpu.jit import kernel
 from dsabench.kernels.cpu.microkernel import accumulate_products
@@ -47,34 +49,18 @@ def pack_rows(source, first, row_stride, rows, out, lanes):
     Lanes past the last row are zero. W = out.shape[1] words a row: pairs when `out` is uint32, single values when float32.
     """
     groups, words = out.shape[0], out.shape[1]
+    flat = out.reshape(out.size)
+    per_word = 2 // elements_per_word(out)  # words of `out` a word of `source` becomes
+    wide = np.empty(16 * words, out.dtype)
     for g in range(groups):
-        used = min(lanes, rows - g * lanes)
-        for w0 in range(0, words, 16):  # 16 words at a time: the strided side stays in L1
-            for lane in range(used):
-                at = first + (g * lanes + lane) * row_stride
-                for w in range(w0, min(w0 + 16, words)):
-                    out[g, w, lane] = _word(out, source, at, w)
-            for w in range(w0, min(w0 + 16, words)):
-                for lane in range(used, lanes):
-                    out[g, w, lane] = 0
-
-
-def _word(kind, source, at, w):
-    """Word w of the bf16 row at source[at]: a pair when `kind` is a uint32 array, one f32 when it is float32."""
-    raise NotImplementedError("compiled code only")
-
-
-@overload(_word, inline="always")
-def _word_overload(kind, source, at, w):
-    if llvm.is_bf16_words(kind):
-        return lambda kind, source, at, w: source[at + w]
-
-    def widened(kind, source, at, w):
-        pair = source[at + w // 2]
-        bits = pair & np.uint32(0xFFFF0000) if w % 2 else pair << np.uint32(16)
-        return np.uint32(bits).view(np.float32)
-
-    return widened
+        for lane in range(0, lanes, 16):
+            used = min(max(rows - g * lanes - lane, 0), 16)
+            for i in range(used):
+                copy_bf16(source, first + (g * lanes + lane + i) * row_stride, words // per_word, wide, i * words)
+            for i in range(used * words, 16 * words):
+                wide[i] = 0
+            for w in range(0, words, 16):
+                transpose_16(wide, w, words, flat, (g * words + w) * lanes + lane, lanes)
 
 
 @kernel
@@ -275,7 +261,9 @@ def write_rows(state, first_group, end_group, rows, first_row, row_stride, sink,
     """
     o, m, l = state.o, state.m, state.l
     _, d_v, lanes = o.shape
+    flat_o = o.reshape(o.size)
     factor = np.empty(lanes, np.float32)
+    rows_of_o = np.empty(16 * d_v, np.float32)
     for g in range(first_group, end_group):
         used = min(lanes, rows - g * lanes)
         for j in range(used):
@@ -289,8 +277,10 @@ def write_rows(state, first_group, end_group, rows, first_row, row_stride, sink,
                 inverse = np.float32(0.0)
             factor[j] = inverse
             lse[first_row + r * row_stride] = value
-        for d0 in range(0, d_v, 16):  # 16 dims at a time: the strided side stays in L1
-            for j in range(used):
-                at = (first_row + (g * lanes + j) * row_stride) * d_v
-                for d in range(d0, d0 + 16):
-                    out[at + d] = np.uint16(bf16_bits(o[g, d, j] * factor[j]))
+        for lane in range(0, used, 16):
+            for d in range(0, d_v, 16):
+                transpose_16(flat_o, (g * d_v + d) * lanes + lane, lanes, rows_of_o, d, d_v)
+            for j in range(min(16, used - lane)):
+                at = (first_row + (g * lanes + lane + j) * row_stride) * d_v
+                for d in range(d_v):
+                    out[at + d] = np.uint16(bf16_bits(rows_of_o[j * d_v + d] * factor[lane + j]))

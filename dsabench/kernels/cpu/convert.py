@@ -343,3 +343,40 @@ def exponentials_16(typing_context, s, even, odd, scale, m, l, lane, p, out):
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@numba_intrinsic
+def transpose_16(typing_context, source, first, stride, out, out_first, out_stride):
+    """out[out_first + j·out_stride + i] = source[first + i·stride + j] for i, j < 16; 32-bit words of one kind, flat arrays.
+
+    Four stages of sixteen two-operand shuffles; word by word a transposition costs four times as much.
+    """
+    if source.dtype != out.dtype or source.dtype.bitwidth != 32:
+        raise TypeError(f"transpose_16 of {source} into {out}: both must be of one 32-bit dtype")
+    word = types.int64
+    signature = types.void(source, word, word, out, word, word)
+
+    def generate(context, builder, signature, arguments):
+        source, first, stride, out, out_first, out_stride = arguments
+        base = llvm.element_address(builder, llvm.array_data(context, builder, signature.args[0], source), first, 4)
+        target = llvm.element_address(builder, llvm.array_data(context, builder, signature.args[3], out), out_first, 4)
+        row_bytes = [builder.mul(s, llvm.int64(4)) for s in (stride, out_stride)]
+        rows = [
+            llvm.load(builder, llvm.v16i32, builder.add(base, builder.mul(row_bytes[0], llvm.int64(i))))
+            for i in range(16)
+        ]
+        for half in (8, 4, 2, 1):
+            # Swaps the off-diagonal blocks of every 2·half × 2·half square.
+            upper = [i if not i & half else 16 + i - half for i in range(16)]
+            lower = [i + half if not i & half else 16 + i for i in range(16)]
+            swapped = list(rows)
+            for i in range(16):
+                if not i & half:
+                    swapped[i] = llvm.shuffle(builder, rows[i], rows[i + half], upper)
+                    swapped[i + half] = llvm.shuffle(builder, rows[i], rows[i + half], lower)
+            rows = swapped
+        for j, row in enumerate(rows):
+            llvm.store(builder, row, builder.add(target, builder.mul(row_bytes[1], llvm.int64(j))))
+        return context.get_dummy_value()
+
+    return signature, generate

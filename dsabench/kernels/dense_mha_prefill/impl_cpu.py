@@ -56,14 +56,14 @@ def _attend_tile(
     q, k, v, heads, head, first_query, rows, end, limits, scale, scratch, value_rows, state, ahead, tile
 ):  # fmt: skip
     """The state of queries [first_query, first_query + rows) of one head after positions [0, end)."""
+    count = _collect(heads, head, 0, min(end, scratch.s.shape[0]), ahead.rows)
+    ask_ahead(ahead, 0, count)  # before the queries are packed: the first rows travel meanwhile
     q_row = D_QK // 2
     pack_rows(q, (first_query * heads + head) * q_row, heads * q_row, rows, scratch.panel, scratch.panel.shape[2])
     reset_state(state)
     keys = scratch.keys
     flat_keys, flat_values = keys.reshape(keys.size), value_rows.reshape(value_rows.size)
     block = scratch.s.shape[0]
-    count = _collect(heads, head, 0, min(end, block), ahead.rows)
-    ask_ahead(ahead, 0, count)
     for first in range(0, end, block):
         for i in range(count):
             copy_bf16(k, ahead.rows[i] * (D_QK // 2), D_QK // 2, flat_keys, i * keys.shape[1])

@@ -17,11 +17,11 @@ from dsabench.kernels.cpu.sparse_attention import (
     BLOCK_KV,
     SPLITS,
     TOKEN_BYTES,
+    default_splits,
     run_sparse,
 )
 from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
 from dsabench.kernels.implementation import Config, ConfigValue, Implementation
-from dsabench.kernels.machine import usable_cpus
 from dsabench.kernels.op import Axes, Outputs
 
 if TYPE_CHECKING:
@@ -53,13 +53,12 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
 
 
 def default_config(axes: Axes) -> dict[str, ConfigValue]:
-    few = axes["b"] * axes["s_q"] < 2 * usable_cpus()
     return {
         "MATH": products.default_math(),
         "DEQUANT": products.default_dequant(),
         "BLOCK_KV": 120,
         "TILE": default_tile(axes["h_q"]),
-        "SPLITS": 4 if few else 1,
+        "SPLITS": default_splits(axes["b"] * axes["s_q"]),
     }
 
 

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from dsabench.kernels.cpu import products
-from dsabench.kernels.cpu.sparse_attention import BLOCK_KV, SPLITS, run_sparse
+from dsabench.kernels.cpu.sparse_attention import BLOCK_KV, SPLITS, default_splits, run_sparse
 from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
 from dsabench.kernels.implementation import Config, ConfigValue, Implementation
-from dsabench.kernels.machine import usable_cpus
 from dsabench.kernels.op import Axes, Outputs
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def default_config(axes: Axes) -> dict[str, ConfigValue]:
         "MATH": products.default_math(),
         "BLOCK_KV": 120,
         "TILE": default_tile(axes["h_q"]),
-        "SPLITS": 4 if axes["s_q"] < 2 * usable_cpus() else 1,
+        "SPLITS": default_splits(axes["s_q"]),
     }
 
 

@@ -95,3 +95,20 @@ def test_rows_are_interleaved_in_pairs() -> None:
     convert.interleave_rows(rows.view(np.uint32), 288, 4, 512, out)
     halves = rows.reshape(4, 576)[:, :512].astype(np.uint32)
     np.testing.assert_array_equal(out.reshape(2, 512), halves[0::2] | halves[1::2] << 16)
+
+
+@kernel
+def _transpose(source, out):
+    convert.transpose_16(source, 3, 20, out, 5, 17)
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.float32])
+def test_transpose_16(dtype: type[np.generic]) -> None:
+    source = np.arange(16 * 20 + 3).astype(dtype)
+    out = np.zeros(5 + 16 * 17, dtype)
+    _transpose(source, out)
+    expected = source[3:].reshape(16, 20)[:, :16].T
+    written = out[5:].reshape(16, 17)
+    np.testing.assert_array_equal(written[:, :16], expected)
+    assert (written[:, 16] == 0).all()
+    assert (out[:5] == 0).all()
