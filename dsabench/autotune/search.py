@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -69,11 +69,19 @@ def plan_rungs(strategy: StrategyName, count: int, cost: TrialCost, seconds: flo
     return halving_rungs(count) if count else []
 
 
-def search_order(configs: Sequence[Config], strategy: StrategyName, seed: str) -> list[Config]:
-    """The order in which configs are tried: the grid's when exhaustive, else shuffled by `seed`."""
+def search_order(
+    configs: Sequence[Config],
+    strategy: StrategyName,
+    seed: str,
+    compiles_anew: Callable[[Config], int] = lambda config: 0,
+) -> list[Config]:
+    """The order in which configs are tried: the grid's when exhaustive, else shuffled by `seed`, those that run machine
+    code the default has compiled already first (`compiles_anew` 0): on a cold cache the seconds that one new variant
+    compiles are worth dozens of trials."""
     ordered = list(configs)
     if strategy != "exhaustive":
         random.Random(seed).shuffle(ordered)
+        ordered.sort(key=compiles_anew)
     return ordered
 
 

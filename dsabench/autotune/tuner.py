@@ -108,7 +108,13 @@ class Tuner:
             self._measurer.trial(pair, config, FULL_RUNG)
         end = time.monotonic() + share_s
         tried: set[str] = set()
-        todo = search_order(legal, self.strategy, f"{self.run.header.seed} {pair.workload.key} {implementation.name}")
+        default = implementation.default_config(pair.workload.axis_values)
+        todo = search_order(
+            legal,
+            self.strategy,
+            f"{self.run.header.seed} {pair.workload.key} {implementation.name}",
+            lambda config: implementation.compiles_anew(config, default),
+        )
         while todo:
             # What a trial costs is known better with each: where a search ends early, the rest of its time starts another.
             search = Search(todo, self.strategy, self._measurer.cost(pair), end - time.monotonic())

@@ -16,11 +16,16 @@ Config = Mapping[str, ConfigValue]
 
 @dataclass(frozen=True)
 class Tunable:
-    """One parameter of an implementation. Names are capitals for tile constants (BLOCK_KV), as the field writes them."""
+    """One parameter of an implementation. Names are capitals for tile constants (BLOCK_KV), as the field writes them.
+
+    recompiles: another choice is other machine code (seconds of compiling), not just another argument; a search that is
+    short of time leaves such choices for last.
+    """
 
     name: str
     choices: tuple[ConfigValue, ...]
     meaning: str
+    recompiles: bool = False
 
 
 def _no_constraint(config: Config, axes: Axes) -> str | None:
@@ -63,6 +68,10 @@ class Implementation:
         names = [t.name for t in self.tunables]
         for values in itertools.product(*(t.choices for t in self.tunables)):
             yield dict(zip(names, values, strict=True))
+
+    def compiles_anew(self, config: Config, base: Config) -> int:
+        """How many recompiling tunables differ between two full configs: 0 when they run the same machine code."""
+        return sum(t.recompiles and config[t.name] != base[t.name] for t in self.tunables)
 
     def check_config(self, config: Config, axes: Axes) -> dict[str, ConfigValue]:
         """The full config: the given keys over the defaults. Raises ValueError on an unknown key, a value outside the

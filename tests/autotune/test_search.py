@@ -112,3 +112,11 @@ def test_what_a_plan_does_not_reach_is_left_for_the_next():
     assert not tried & set(left)
     assert left == [c["N"] for c in search_order(CONFIGS, "halving", "7")][-len(left) :]
     assert searched("halving", "7", 0.0).untried == search_order(CONFIGS, "halving", "7")
+
+
+def test_what_the_default_has_compiled_comes_first() -> None:
+    configs = [{"MATH": m, "BLOCK": b} for m in ("f32", "bf16") for b in range(8)]
+    order = search_order(configs, "halving", "seed", lambda config: config["MATH"] != "bf16")
+    assert [config["MATH"] for config in order] == ["bf16"] * 8 + ["f32"] * 8
+    assert [config["BLOCK"] for config in order[:8]] != list(range(8))  # shuffled within
+    assert search_order(configs, "exhaustive", "seed", lambda config: config["MATH"] != "bf16") == configs

@@ -68,3 +68,13 @@ def test_every_implementation_is_whole(op, name):
         assert list(default) == [t.name for t in implementation.tunables]
         # The default must be legal wherever the op is.
         assert implementation.check_config(default, axes) == default
+
+
+def test_which_configs_run_other_machine_code() -> None:
+    implementation = get_implementation("sparse_mla_decode", "cpu")
+    base = implementation.default_config({"b": 1, "s_q": 1, "h_q": 128})
+    other_math = "f32" if base["MATH"] == "bf16" else "bf16"
+    other_block = 60 if base["BLOCK_KV"] != 60 else 120
+    assert implementation.compiles_anew(base, base) == 0
+    assert implementation.compiles_anew({**base, "BLOCK_KV": other_block}, base) == 0
+    assert implementation.compiles_anew({**base, "MATH": other_math, "BLOCK_KV": other_block}, base) == 1

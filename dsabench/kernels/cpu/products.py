@@ -5,11 +5,17 @@ from __future__ import annotations
 from dsabench.kernels.implementation import Config, Tunable
 from dsabench.kernels.machine import cpu_isa
 
-MATH = Tunable("MATH", ("bf16", "f32"), "products: bf16 pairs (vdpbf16ps, needs avx512_bf16) or f32 vectors (any CPU)")
+MATH = Tunable(
+    "MATH",
+    ("bf16", "f32"),
+    "products: bf16 pairs (vdpbf16ps, needs avx512_bf16) or f32 vectors (any CPU)",
+    recompiles=True,
+)
 DEQUANT = Tunable(
     "DEQUANT",
     ("permute", "table"),
     "e4m3 codes by byte permute (vpermi2b, needs avx512_vbmi) or by a 256-entry table (any CPU)",
+    recompiles=True,
 )
 
 

@@ -119,7 +119,7 @@ def default_config(axes: Axes) -> dict[str, ConfigValue]:
         "MATH": products.default_math(),
         "BLOCK_KV": 120,
         "TILE": default_tile(axes["s_q"] * axes["h_q"]),
-        "SPLITS": 8 if axes["b"] < 4 else 2,
+        "SPLITS": 4 if axes["b"] < 4 else 2,
     }
 
 

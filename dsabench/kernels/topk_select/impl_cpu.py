@@ -259,6 +259,7 @@ IMPLEMENTATION = Implementation(
             "SCAN",
             ("vpcompress", "scalar"),
             "the pass over the row: AVX-512 compress, or branch-free scalar code (any CPU)",
+            recompiles=True,
         ),
         Tunable("SAMPLES", (128, 256, 1024), "scores sorted to estimate the threshold"),
         Tunable("PARTS", (1, 2, 4), "parts of one row that threads scan side by side"),
