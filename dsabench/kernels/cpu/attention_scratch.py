@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dsabench.kernels.cpu.llvm import LANES
+from dsabench.kernels.cpu.memory import aligned_empty
 
 MAX_LANES = 4 * LANES
 UNLIMITED = np.iinfo(np.int32).max
@@ -34,17 +35,17 @@ def make_scratch(math: str, rows: int, block: int, d_qk: int, d_v: int, values_i
     of the returned scratch holds keys only."""
     groups, lanes = row_groups(rows)
     if math == "bf16":
-        keys = np.empty((block + 1, d_qk // 2), np.uint32)  # one spare row: an odd block is padded with zeros
-        values = np.empty(((block + 1) // 2, d_v), np.uint32)
+        keys = aligned_empty((block + 1, d_qk // 2), np.uint32)  # one spare row: an odd block is padded with zeros
+        values = aligned_empty(((block + 1) // 2, d_v), np.uint32)
         return Scratch(
-            np.empty((groups, d_qk // 2, lanes), np.uint32), keys, values, d_v,
-            np.empty((block, lanes), np.float32), np.empty(((block + 1) // 2, lanes), np.uint32),
+            aligned_empty((groups, d_qk // 2, lanes), np.uint32), keys, values, d_v,
+            aligned_empty((block, lanes), np.float32), aligned_empty(((block + 1) // 2, lanes), np.uint32),
         )  # fmt: skip
-    keys = np.empty((block, d_qk), np.float32)
-    values = keys if values_in_keys else np.empty((block, d_v), np.float32)
+    keys = aligned_empty((block, d_qk), np.float32)
+    values = keys if values_in_keys else aligned_empty((block, d_v), np.float32)
     return Scratch(
-        np.empty((groups, d_qk, lanes), np.float32), keys, values, d_qk if values_in_keys else d_v,
-        np.empty((block, lanes), np.float32), np.empty((block, lanes), np.float32),
+        aligned_empty((groups, d_qk, lanes), np.float32), keys, values, d_qk if values_in_keys else d_v,
+        aligned_empty((block, lanes), np.float32), aligned_empty((block, lanes), np.float32),
     )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def one_split(state: State, split: int) -> State:
 def make_state(splits: int, rows: int, d_v: int) -> State:
     groups, lanes = row_groups(rows)
     return State(
-        np.empty((splits, groups, d_v, lanes), np.float32),
-        np.empty((splits, groups, lanes), np.float32),
-        np.empty((splits, groups, lanes), np.float32),
+        aligned_empty((splits, groups, d_v, lanes), np.float32),
+        aligned_empty((splits, groups, lanes), np.float32),
+        aligned_empty((splits, groups, lanes), np.float32),
     )

@@ -31,6 +31,7 @@ from dsabench.kernels.cpu.attention import (
 from dsabench.kernels.cpu.attention_scratch import make_ahead, make_scratch, make_state, one_split, row_groups
 from dsabench.kernels.cpu.convert import copy_bf16
 from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.memory import aligned_empty
 from dsabench.kernels.cpu.microkernel import REGISTER_TILES
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
@@ -94,7 +95,7 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     for _ in range(min(threads, tasks)):
         block = make_scratch(math, block_q, block_kv, D_QK, D_V, values_in_keys=False)
         # f32 values need no interleaving: the rows themselves are the operand.
-        rows = np.empty((block_kv + 1, words), block.keys.dtype) if math == "bf16" else block.values
+        rows = aligned_empty((block_kv + 1, words), block.keys.dtype.type) if math == "bf16" else block.values
         state = one_split(make_state(1, block_q, D_V), 0)
         scratch.append((block, rows, state, make_ahead(block_kv, (k, v), (2 * D_QK, 2 * D_V))))
 

@@ -19,6 +19,7 @@ import torch
 from dsabench.kernels.cpu import products
 from dsabench.kernels.cpu.convert import decode_codes, e4m3_table
 from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.memory import aligned_empty
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.scoring import (
     DIM,
@@ -87,10 +88,10 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     arrays = [t.numpy() for t in (inputs.k_scale, inputs.weights, inputs.ks, inputs.ke, outputs[0])]
     scratch = [
         (
-            np.empty(block_q * words * lanes, dtype),
-            np.empty(block_q * lanes, np.float32),
-            np.empty((block_kv, words), dtype),
-            np.empty(words, dtype),
+            aligned_empty(block_q * words * lanes, dtype),
+            aligned_empty(block_q * lanes, np.float32),
+            aligned_empty((block_kv, words), dtype),
+            aligned_empty(words, dtype),
         )
         for _ in range(min(threads, query_tiles * runs))
     ]

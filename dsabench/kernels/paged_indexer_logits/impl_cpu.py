@@ -19,6 +19,7 @@ import torch
 from dsabench.kernels.cpu import products
 from dsabench.kernels.cpu.convert import decode_codes, e4m3_table, prefetch_bytes
 from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.memory import aligned_empty
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.scoring import (
     DIM,
@@ -121,11 +122,11 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     )
     scratch = [
         (
-            np.empty(next_n * words * lanes, dtype),
-            np.empty(next_n * lanes, np.float32),
-            np.empty((block_kv, words), dtype),
-            np.empty(block_kv, np.float32),
-            np.empty(words, dtype),
+            aligned_empty(next_n * words * lanes, dtype),
+            aligned_empty(next_n * lanes, np.float32),
+            aligned_empty((block_kv, words), dtype),
+            aligned_empty(block_kv, np.float32),
+            aligned_empty(words, dtype),
         )
         for _ in range(min(threads, b * runs))
     ]
