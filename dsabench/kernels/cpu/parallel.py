@@ -1,7 +1,8 @@
 """Runs independent tasks on the cores: a pool of Python threads around kernels that release the GIL.
 
 Not OpenMP: its threads spin between regions and turned 4 ms into 600 on a busy machine, numba's layer resets torch's
-thread count, and `parallel=True` triples compile time. A hand-over to a pool thread costs 15-40 µs, paid once a call.
+thread count. A hand-over to one pool thread and back costs 97 µs (median of 400 empty tasks, 80 % within 83-122), one task
+alone 1 µs.
 """
 
 from __future__ import annotations
