@@ -14,6 +14,7 @@ from dsabench.bench.memory import peak_extra_bytes
 from dsabench.bench.records import CheckRecord, ConfigValues, Status
 from dsabench.bench.timing import Clock, Rotation, WallClock, time_calls
 from dsabench.bench.workbench import Bench, Benches, poison
+from dsabench.kernels.cpu.memory import release_scratch
 from dsabench.kernels.cpu.parallel import parallel_for
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.machine import usable_cpus
@@ -162,6 +163,7 @@ def run_trial(job: TrialJob, benches: Benches, flush: Flush, last_level_cache_by
         if not verdict.passed:
             raise TrialFailed(Status.INCORRECT, verdict.reason)
         with stage("memory"), kernel_faults():
+            release_scratch()  # what the CPU kernels keep between calls is part of what a call needs
             peak = peak_extra_bytes(lambda: runner.call(0))
         with stage("copy"):
             rotated = bench.rotate(last_level_cache_bytes)

@@ -25,6 +25,7 @@ from dsabench.kernels.cpu.convert import (
     exponentials_16,
     interleave_rows,
     prefetch_bytes,
+    store_bf16_16,
     transpose_16,
 )
 from dsabench.kernels.cpu.jit import kernel
@@ -221,15 +222,12 @@ def attend_block(scratch, state, count, steps, limits, first_position, scale, ti
 
 
 @kernel
-def merge_states(state, first_group, end_group):
-    """Merges the states of all splits into split 0, for groups [first_group, end_group).
-
-    o: [splits][groups][d_v][lanes]; m, l: [splits][groups][lanes].
-    """
-    o, m, l = state.o, state.m, state.l
-    splits, _, d_v, lanes = o.shape
+def merge_states(states):
+    """Merges the states of all splits into split 0. o: [splits][groups][d_v][lanes]; m, l: [splits][groups][lanes]."""
+    o, m, l = states.o, states.m, states.l
+    splits, groups, d_v, lanes = o.shape
     factor = np.empty(lanes, np.float32)
-    for g in range(first_group, end_group):
+    for g in range(groups):
         for split in range(1, splits):
             for j in range(lanes):
                 if m[split, g, j] > m[0, g, j]:
@@ -251,8 +249,8 @@ def merge_states(state, first_group, end_group):
 
 
 @kernel
-def write_rows(state, first_group, end_group, rows, first_row, row_stride, sink, sink_period, out, lse):
-    """Normalises and writes the rows of a state's groups [first_group, end_group).
+def write_rows(state, rows, first_row, row_stride, sink, sink_period, out, lse):
+    """Normalises and writes the rows of a state.
 
     Row r < rows goes to flat out[(first_row + r·row_stride)·d_v …], bf16 bits, and to flat lse[first_row + r·row_stride],
     natural logarithm. No key: out 0 and lse -inf.
@@ -260,11 +258,11 @@ def write_rows(state, first_group, end_group, rows, first_row, row_stride, sink,
     sink: f32, empty for none; row r takes sink[r % sink_period], out is scaled by 1 / (1 + exp(sink − lse)).
     """
     o, m, l = state.o, state.m, state.l
-    _, d_v, lanes = o.shape
+    groups, d_v, lanes = o.shape
     flat_o = o.reshape(o.size)
     factor = np.empty(lanes, np.float32)
     rows_of_o = np.empty(16 * d_v, np.float32)
-    for g in range(first_group, end_group):
+    for g in range(groups):
         used = min(lanes, rows - g * lanes)
         for j in range(used):
             r = g * lanes + j
@@ -282,5 +280,5 @@ def write_rows(state, first_group, end_group, rows, first_row, row_stride, sink,
                 transpose_16(flat_o, (g * d_v + d) * lanes + lane, lanes, rows_of_o, d, d_v)
             for j in range(min(16, used - lane)):
                 at = (first_row + (g * lanes + lane + j) * row_stride) * d_v
-                for d in range(d_v):
-                    out[at + d] = np.uint16(bf16_bits(rows_of_o[j * d_v + d] * factor[lane + j]))
+                for d in range(0, d_v, 16):
+                    store_bf16_16(rows_of_o, j * d_v + d, factor[lane + j], out, at + d)

@@ -6,6 +6,7 @@ table of uint8 selects the byte permute (`vpermi2b`, needs AVX-512 VBMI), one of
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ from dsabench.kernels.fp8 import E4M3_VALUES
 DEQUANTIZATIONS = ("permute", "table")
 
 
+@functools.cache
 def e4m3_table(dequantization: str) -> np.ndarray:
-    """`table`: the 256 values, float32. `permute`: uint8 [256], the high then the low bytes of the bf16 of codes 0…127."""
+    """Not to be written to. `table`: the 256 values, float32. `permute`: uint8 [256], the high then the low bytes of the bf16
+    of codes 0…127."""
     if dequantization == "table":
         return E4M3_VALUES
     bits = (E4M3_VALUES.view(np.uint32)[:128] >> 16).astype(np.uint16)  # exact: e4m3 has 3 mantissa bits, bf16 has 7
@@ -289,6 +292,32 @@ def _interleave_32(typing_context, rows, first, second, out, out_first):
         for part in (0, 1):
             order = [16 * part + i // 2 + (32 if i % 2 else 0) for i in range(32)]
             llvm.store(builder, llvm.shuffle(builder, a, b, order), builder.add(target, llvm.int64(64 * part)), 4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@numba_intrinsic
+def store_bf16_16(typing_context, source, first, factor, out, out_first):
+    """out[out_first + i] = bf16 bits of source[first + i] · factor for i < 16, as `bf16_bits` rounds. source: f32, flat;
+    out: uint16, flat."""
+    word = types.int64
+    signature = types.void(source, word, types.float32, out, word)
+
+    def generate(context, builder, signature, arguments):
+        _, first, factor, _, out_first = arguments
+        data = [llvm.array_data(context, builder, signature.args[i], arguments[i]) for i in (0, 3)]
+        values = llvm.load(builder, llvm.v16f32, llvm.element_address(builder, data[0], first, 4))
+        bits = builder.bitcast(builder.fmul(values, llvm.splat(builder, factor, llvm.LANES)), llvm.v16i32)
+
+        def constant(value: int) -> ir.Constant:
+            return llvm.vector_constant(llvm.i32, [value] * llvm.LANES)
+
+        odd = builder.and_(builder.lshr(bits, constant(16)), constant(1))
+        rounded = builder.lshr(builder.add(builder.add(bits, constant(0x7FFF)), odd), constant(16))
+        is_nan = builder.icmp_unsigned(">", builder.and_(bits, constant(0x7FFFFFFF)), constant(0x7F800000))
+        words = builder.trunc(builder.select(is_nan, constant(0x7FC0), rounded), llvm.v16i16)
+        llvm.store(builder, words, llvm.element_address(builder, data[1], out_first, 2), 2)
         return context.get_dummy_value()
 
     return signature, generate

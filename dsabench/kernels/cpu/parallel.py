@@ -1,24 +1,20 @@
 """Runs independent tasks on the cores: a pool of Python threads around kernels that release the GIL.
 
 Not OpenMP: its threads spin between regions and turned 4 ms into 600 on a busy machine, numba's layer resets torch's
-thread count. A hand-over to one pool thread and back costs 97 µs (median of 400 empty tasks, 80 % within 83-122), one task
-alone 1 µs.
+thread count. Not `concurrent.futures` either: its queue, futures and conditions cost 94 µs for two empty tasks where one
+lock each way costs 67, and 245 against 148 when the core had slept (medians of 300, kernels of 25 µs in the second).
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
 from dsabench.kernels.machine import usable_cpus
-
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
 
 
 def thread_count() -> int:
@@ -26,13 +22,50 @@ def thread_count() -> int:
     return max(1, min(usable_cpus(), torch.get_num_threads()))
 
 
-def _executor(size: int) -> ThreadPoolExecutor:
-    global _pool, _pool_size
-    with _lock:
-        if _pool is None or _pool_size < size:
-            _pool = ThreadPoolExecutor(size, thread_name_prefix="dsabench")
-            _pool_size = size
-        return _pool
+class _Helper:
+    """A thread that sleeps until it is given work; `go` and `done` are locks used as binary semaphores."""
+
+    def __init__(self) -> None:
+        self._go, self._done = threading.Lock(), threading.Lock()
+        self._go.acquire()
+        self._done.acquire()
+        self._work: Callable[[], None] | None = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._serve, name="dsabench helper", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            self._go.acquire()
+            assert self._work is not None
+            try:
+                self._work()
+            except BaseException as error:
+                self._error = error
+            self._work = None  # it holds the call's arrays
+            self._done.release()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._go.release()
+
+    def finish(self) -> BaseException | None:
+        """Waits for the work; returns what it raised."""
+        self._done.acquire()
+        error, self._error = self._error, None
+        return error
+
+
+_idle: list[_Helper] = []
+"""Helpers without work. Taken and given back by list operations that are atomic under the GIL: calls may be concurrent."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # threads do not survive a fork
+
+
+def _take_helper() -> _Helper:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Helper()
 
 
 def parallel_for(tasks: int, body: Callable[[int, int], None], threads: int | None = None) -> None:
@@ -51,12 +84,17 @@ def parallel_for(tasks: int, body: Callable[[int, int], None], threads: int | No
     if threads <= 1:
         work(0)
         return
-    pool = _executor(threads - 1)
-    others: list[Future[None]] = [pool.submit(work, slot) for slot in range(1, threads)]
+    helpers = [_take_helper() for _ in range(threads - 1)]
+    for slot, helper in enumerate(helpers, start=1):
+        helper.begin(lambda slot=slot: work(slot))  # type: ignore[misc]
+    errors: list[BaseException | None] = []
     try:
         work(0)
     finally:
-        for other in others:
-            other.exception()  # waits
-    for other in others:
-        other.result()
+        # Interrupted here (Ctrl-C), a helper is given up, not given back: it may still be at work.
+        for helper in helpers:
+            errors.append(helper.finish())
+            _idle.append(helper)
+    for error in errors:
+        if error is not None:
+            raise error

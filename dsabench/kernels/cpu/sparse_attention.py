@@ -4,7 +4,8 @@
 2. Valid indices are gathered BLOCK_KV at a time into a packed block (fp8 rows are dequantized on the way), once for QKᵀ
    and PV; padding, wherever it stands, costs nothing. The next block's rows are prefetched between the products.
 3. Each block updates the online softmax of every head group (kernels.cpu.attention).
-4. One split: the task writes its rows. Several: a second pass merges the partial states by their exponents, then writes.
+4. One split: the task writes its rows. Several: the last task of a query to finish merges the partial states by their
+   exponents, then writes.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from dsabench.kernels.cpu.attention_scratch import (
     make_ahead,
     make_scratch,
     make_state,
-    one_split,
     row_groups,
 )
 from dsabench.kernels.cpu.convert import copy_bf16, decode_codes
+from dsabench.kernels.cpu.countdown import is_last
 from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.memory import borrowed
 from dsabench.kernels.cpu.microkernel import REGISTER_TILES
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.implementation import Config, Tunable
@@ -89,8 +91,17 @@ def _collect(indices, query, at, end, slots, rows):
 
 
 @kernel
-def _attend_range(q, query, heads, source, slots, indices, begin, end, limits, scale, scratch, state, ahead, tile):
-    """The state of one query after its index-list entries [begin, end)."""
+def _attend_split(
+    q, query, heads, source, slots, indices, length, split, limits, scale, scratch, states, left, place, ahead, tile,
+    sink, out, lse,
+):  # fmt: skip
+    """One split of a query's first `length` index-list entries; the last of its splits to finish writes the query's rows.
+
+    states: State with a leading dim of splits; left: int64, splits of the query in `place` that have not finished.
+    """
+    splits = states.m.shape[0]
+    begin, end = length * split // splits, length * (split + 1) // splits
+    state = State(states.o[split], states.m[split], states.l[split])
     count, at = _collect(indices, query, begin, end, slots, ahead.rows)
     ask_ahead(ahead, 0, count)  # before the queries are packed: the first rows travel meanwhile
     pack_rows(q, query * heads * (D_QK // 2), D_QK // 2, heads, scratch.panel, scratch.panel.shape[2])
@@ -102,6 +113,10 @@ def _attend_range(q, query, heads, source, slots, indices, begin, end, limits, s
         steps = finish_values(scratch.keys, count, D_V, scratch.values)
         attend_block(scratch, state, count, steps, limits, 0, scale, tile, ahead, following)
         count = following
+    if is_last(left, place):
+        merge_states(states)
+        merged = State(states.o[0], states.m[0], states.l[0])
+        write_rows(merged, heads, query * heads, 1, sink, heads, out, lse)
 
 
 def run_sparse(
@@ -129,62 +144,35 @@ def run_sparse(
     flat_q, flat_out, flat_lse = q.reshape(-1), out.reshape(-1), lse.reshape(-1)
     block = int(config["BLOCK_KV"])
     workers = min(threads, queries * splits)
-    scratch = [make_scratch(str(config["MATH"]), heads, block, D_QK, D_V, values_in_keys=True) for _ in range(workers)]
     ahead = [make_ahead(block, source[:1], (source[0].nbytes // slots,)) for _ in range(workers)]
-    # One query's states at a time when split, one a thread when not: memory does not grow with the number of queries.
-    wave = 1 if splits == 1 else max(1, threads // splits)
-
-    def attend(query: int, begin: int, end: int, slot: int, state: State) -> None:
-        _attend_range(
-            flat_q,
-            query,
-            heads,
-            source,
-            slots,
-            indices,
-            begin,
-            end,
-            limits,
-            scale,
-            scratch[slot],
-            state,
-            ahead[slot],
-            tile,
-        )
-
-    def write(query: int, first_group: int, end_group: int, state: State) -> None:
-        write_rows(state, first_group, end_group, heads, query * heads, 1, sink, heads, flat_out, flat_lse)
+    # Unsplit, each thread has one state, which stays in its cache. Split, as many queries are begun at a time as keep all
+    # threads busy: memory does not grow with the number of queries.
+    wave = queries if splits == 1 else min(queries, max(1, -(-2 * threads // splits)))
+    places = workers if splits == 1 else wave
 
     def length(query: int) -> int:
         return k if lengths is None else min(k, max(0, int(lengths[query])))
 
-    if splits == 1:
-        states = [one_split(make_state(1, heads, D_V), 0) for _ in scratch]
+    with (
+        borrowed(workers, make_scratch, str(config["MATH"]), heads, block, D_QK, D_V, True) as scratch,
+        borrowed(places, make_state, splits, heads, D_V) as states,
+    ):
+        for first in range(0, queries, wave):
+            count = min(wave, queries - first)
+            left = np.full(places, splits, np.int64)
 
-        def whole(query: int, slot: int) -> None:
-            attend(query, 0, length(query), slot, states[slot])
-            write(query, 0, groups, states[slot])
+            def part(number: int, slot: int, first: int = first, left: np.ndarray = left) -> None:
+                query, split = first + number // splits, number % splits
+                place = number // splits
+                if splits == 1:
+                    place = slot
+                    left[place] = 1
+                _attend_split(
+                    flat_q, query, heads, source, slots, indices, length(query), split, limits, scale,
+                    scratch[slot], states[place], left, place, ahead[slot], tile, sink, flat_out, flat_lse,
+                )  # fmt: skip
 
-        parallel_for(queries, whole, threads)
-        return
-
-    partial = [make_state(splits, heads, D_V) for _ in range(min(wave, queries))]
-    for first in range(0, queries, wave):
-        count = min(wave, queries - first)
-
-        def part(number: int, slot: int, first: int = first) -> None:
-            query, split = divmod(number, splits)
-            n = length(first + query)
-            begin, end = n * split // splits, n * (split + 1) // splits
-            attend(first + query, begin, end, slot, one_split(partial[query], split))
-
-        def merge(number: int, slot: int, first: int = first) -> None:
-            query, group = divmod(number, groups)
-            merge_states(partial[query], group, group + 1)
-            write(first + query, group, group + 1, one_split(partial[query], 0))
-
-        parallel_for(count * splits, part, threads)
-        parallel_for(count * groups, merge, threads)
+            parallel_for(count * splits, part, threads)
 
 
 def default_splits(queries: int) -> int:

@@ -28,10 +28,18 @@ from dsabench.kernels.cpu.attention import (
     reset_state,
     write_rows,
 )
-from dsabench.kernels.cpu.attention_scratch import make_ahead, make_scratch, make_state, one_split, row_groups
+from dsabench.kernels.cpu.attention_scratch import (
+    Scratch,
+    State,
+    make_ahead,
+    make_scratch,
+    make_state,
+    one_split,
+    row_groups,
+)
 from dsabench.kernels.cpu.convert import copy_bf16
 from dsabench.kernels.cpu.jit import kernel
-from dsabench.kernels.cpu.memory import aligned_empty
+from dsabench.kernels.cpu.memory import aligned_empty, borrowed
 from dsabench.kernels.cpu.microkernel import REGISTER_TILES
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
@@ -90,30 +98,32 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     query_tiles = -(-s_q // block_q)
     tasks = query_tiles * heads
     groups, lanes = row_groups(block_q)
-    words = D_V // 2 if math == "bf16" else D_V
-    scratch = []
-    for _ in range(min(threads, tasks)):
-        block = make_scratch(math, block_q, block_kv, D_QK, D_V, values_in_keys=False)
-        # f32 values need no interleaving: the rows themselves are the operand.
-        rows = aligned_empty((block_kv + 1, words), block.keys.dtype.type) if math == "bf16" else block.values
-        state = one_split(make_state(1, block_q, D_V), 0)
-        scratch.append((block, rows, state, make_ahead(block_kv, (k, v), (2 * D_QK, 2 * D_V))))
+    ahead = [make_ahead(block_kv, (k, v), (2 * D_QK, 2 * D_V)) for _ in range(min(threads, tasks))]
+    with borrowed(len(ahead), _make_thread, math, block_q, block_kv) as scratch:
 
-    def task(number: int, slot: int) -> None:
-        head, tile_number = divmod(number, query_tiles)
-        first = (query_tiles - 1 - tile_number) * block_q
-        rows = min(block_q, s_q - first)
-        limits = np.zeros(groups * lanes, np.int32)
-        last = np.arange(first, first + rows, dtype=np.int32) + (s_kv - s_q + 1)
-        limits[:rows] = np.maximum(last, 0) if inputs.causal else s_kv
-        block, value_rows, state, ahead = scratch[slot]
-        _attend_tile(
-            q, k, v, heads, head, first, rows, int(limits.max()), limits.reshape(groups, lanes), scale,
-            block, value_rows, state, ahead, tile,
-        )  # fmt: skip
-        write_rows(state, 0, groups, rows, first * heads + head, heads, no_sink, rows, out, lse)
+        def task(number: int, slot: int) -> None:
+            head, tile_number = divmod(number, query_tiles)
+            first = (query_tiles - 1 - tile_number) * block_q
+            rows = min(block_q, s_q - first)
+            limits = np.zeros(groups * lanes, np.int32)
+            last = np.arange(first, first + rows, dtype=np.int32) + (s_kv - s_q + 1)
+            limits[:rows] = np.maximum(last, 0) if inputs.causal else s_kv
+            block, value_rows, state = scratch[slot]
+            _attend_tile(
+                q, k, v, heads, head, first, rows, int(limits.max()), limits.reshape(groups, lanes), scale,
+                block, value_rows, state, ahead[slot], tile,
+            )  # fmt: skip
+            write_rows(state, rows, first * heads + head, heads, no_sink, rows, out, lse)
 
-    parallel_for(tasks, task, threads)
+        parallel_for(tasks, task, threads)
+
+
+def _make_thread(math: str, block_q: int, block_kv: int) -> tuple[Scratch, np.ndarray, State]:
+    """What one thread needs: scratch, rows of values, the state of a tile's queries."""
+    block = make_scratch(math, block_q, block_kv, D_QK, D_V, values_in_keys=False)
+    # f32 values need no interleaving: the rows themselves are the operand.
+    rows = aligned_empty((block_kv + 1, D_V // 2), np.uint32) if math == "bf16" else block.values
+    return block, rows, one_split(make_state(1, block_q, D_V), 0)
 
 
 def default_config(axes: Axes) -> dict[str, ConfigValue]:

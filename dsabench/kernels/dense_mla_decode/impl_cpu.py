@@ -6,7 +6,7 @@ Contract: REFERENCE §2, `dense MLA`, decode. Layout and online softmax: kernels
 2. BLOCK_KV positions at a time are copied through the block table into a packed block (once for QKᵀ and PV).
 3. With `causal`, row (t, h) sees positions below cache_seqlens − (s_q − 1 − t): a limit per lane, masked only in the blocks
    that cross one.
-4. The splits of a sequence are merged by their exponents.
+4. The last task of a sequence to finish merges its splits by their exponents.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from dsabench.kernels.cpu.attention import (
     reset_state,
     write_rows,
 )
-from dsabench.kernels.cpu.attention_scratch import make_ahead, make_scratch, make_state, one_split, row_groups
+from dsabench.kernels.cpu.attention_scratch import State, make_ahead, make_scratch, make_state, row_groups
 from dsabench.kernels.cpu.convert import copy_bf16
+from dsabench.kernels.cpu.countdown import is_last
 from dsabench.kernels.cpu.jit import kernel
+from dsabench.kernels.cpu.memory import borrowed
 from dsabench.kernels.cpu.microkernel import REGISTER_TILES
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.tiles import TILE, default_tile, tile_constraint
@@ -39,11 +41,21 @@ if TYPE_CHECKING:
     from dsabench.kernels.dense_mla_decode.contract import Inputs
 
 D_QK, D_V = 576, 512
+_NO_SINK = np.empty(0, np.float32)
 
 
 @kernel
-def _attend_range(q, sequence, rows, cache, page, table_row, begin, end, limits, scale, scratch, state, ahead, tile):
-    """The state of one sequence's rows after positions [begin, end)."""
+def _attend_split(
+    q, sequence, rows, cache, page, table_row, length, split, limits, scale, scratch, states, left, place, ahead, tile,
+    out, lse,
+):  # fmt: skip
+    """One split of a sequence's positions; the last of its splits to finish writes the sequence's rows.
+
+    states: State with a leading dim of splits; left: int64, splits of the sequence in `place` that have not finished.
+    """
+    splits = states.m.shape[0]
+    begin, end = length * split // splits, length * (split + 1) // splits
+    state = State(states.o[split], states.m[split], states.l[split])
     pack_rows(q, sequence * rows * (D_QK // 2), D_QK // 2, rows, scratch.panel, scratch.panel.shape[2])
     reset_state(state)
     keys = scratch.keys
@@ -61,6 +73,10 @@ def _attend_range(q, sequence, rows, cache, page, table_row, begin, end, limits,
             i += run
         steps = finish_values(keys, count, D_V, scratch.values)
         attend_block(scratch, state, count, steps, limits, first, scale, tile, ahead, 0)
+    if is_last(left, place):
+        merge_states(states)
+        merged = State(states.o[0], states.m[0], states.l[0])
+        write_rows(merged, rows, sequence * rows, 1, _NO_SINK, rows, out, lse)
 
 
 def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
@@ -77,41 +93,35 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     cache = inputs.kv_cache.view(torch.uint32).numpy().reshape(-1)
     table, lengths = inputs.block_table.numpy(), inputs.cache_seqlens.numpy()
     out, lse = outputs[0].view(torch.uint16).numpy().reshape(-1), outputs[1].numpy().reshape(-1)
-    no_sink = np.empty(0, np.float32)
     nothing_ahead = make_ahead(0, (cache,), (0,))
-    scratch = [
-        make_scratch(str(config["MATH"]), rows, int(config["BLOCK_KV"]), D_QK, D_V, values_in_keys=True)
-        for _ in range(min(threads, b * splits))
-    ]
-    # Partial states for as many sequences at a time as keep all threads busy: memory does not grow with the batch.
+    # States of as many sequences at a time as keep all threads busy: memory does not grow with the batch.
     wave = min(b, max(1, -(-2 * threads // splits)))
-    partial = [make_state(splits, rows, D_V) for _ in range(wave)]
     visible = (
         np.repeat(np.arange(s_q, dtype=np.int32) - (s_q - 1), heads) if inputs.causal else np.zeros(rows, np.int32)
     )
 
-    for first in range(0, b, wave):
+    with (
+        borrowed(
+            min(threads, b * splits), make_scratch, str(config["MATH"]), rows, int(config["BLOCK_KV"]), D_QK, D_V, True
+        ) as scratch,
+        borrowed(wave, make_state, splits, rows, D_V) as states,
+    ):
+        for first in range(0, b, wave):
+            count = min(wave, b - first)
+            left = np.full(count, splits, np.int64)
 
-        def part(number: int, slot: int, first: int = first) -> None:
-            local, split = divmod(number, splits)
-            sequence = first + local
-            n = int(lengths[sequence])
-            limits = np.zeros(groups * lanes, np.int32)
-            limits[:rows] = n + visible
-            _attend_range(
-                q, sequence, rows, cache, page, table[sequence], n * split // splits, n * (split + 1) // splits,
-                limits.reshape(groups, lanes), scale, scratch[slot], one_split(partial[local], split), nothing_ahead, tile,
-            )  # fmt: skip
+            def part(number: int, slot: int, first: int = first, left: np.ndarray = left) -> None:
+                place, split = divmod(number, splits)
+                sequence = first + place
+                length = int(lengths[sequence])
+                limits = np.zeros(groups * lanes, np.int32)
+                limits[:rows] = length + visible
+                _attend_split(
+                    q, sequence, rows, cache, page, table[sequence], length, split, limits.reshape(groups, lanes), scale,
+                    scratch[slot], states[place], left, place, nothing_ahead, tile, out, lse,
+                )  # fmt: skip
 
-        def merge(number: int, slot: int, first: int = first) -> None:
-            local, group = divmod(number, groups)
-            merge_states(partial[local], group, group + 1)
-            merged = one_split(partial[local], 0)
-            write_rows(merged, group, group + 1, rows, (first + local) * rows, 1, no_sink, rows, out, lse)
-
-        count = min(wave, b - first)
-        parallel_for(count * splits, part, threads)
-        parallel_for(count * groups, merge, threads)
+            parallel_for(count * splits, part, threads)
 
 
 def default_config(axes: Axes) -> dict[str, ConfigValue]:

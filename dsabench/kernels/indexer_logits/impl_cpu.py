@@ -19,7 +19,7 @@ import torch
 from dsabench.kernels.cpu import products
 from dsabench.kernels.cpu.convert import decode_codes, e4m3_table
 from dsabench.kernels.cpu.jit import kernel
-from dsabench.kernels.cpu.memory import aligned_empty
+from dsabench.kernels.cpu.memory import aligned_empty, borrowed
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.scoring import (
     DIM,
@@ -76,7 +76,7 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     s_q, heads, _ = q.shape
     s_kv = k.shape[0]
     block_q, block_kv, math = int(config["BLOCK_Q"]), int(config["BLOCK_KV"]), str(config["MATH"])
-    lanes, words, dtype = padded_lanes(heads), words_per_key(math), word_dtype(math)
+    lanes = padded_lanes(heads)
     block_q = min(block_q, s_q)
     table = e4m3_table(str(config["DEQUANT"]))
     threads = thread_count()
@@ -86,24 +86,26 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     run_keys = -(-blocks // runs) * block_kv
     runs = -(-s_kv // run_keys)
     arrays = [t.numpy() for t in (inputs.k_scale, inputs.weights, inputs.ks, inputs.ke, outputs[0])]
-    scratch = [
-        (
-            aligned_empty(block_q * words * lanes, dtype),
-            aligned_empty(block_q * lanes, np.float32),
-            aligned_empty((block_kv, words), dtype),
-            aligned_empty(words, dtype),
-        )
-        for _ in range(min(threads, query_tiles * runs))
-    ]
+    with borrowed(min(threads, query_tiles * runs), _make_thread, block_q, lanes, block_kv, math) as scratch:
 
-    def task(number: int, slot: int) -> None:
-        tile, part = divmod(number, runs)
-        queries = (tile * block_q, min(s_q, (tile + 1) * block_q))
-        keys = (part * run_keys, min(s_kv, (part + 1) * run_keys))
-        panel, padded_weights, block, row = scratch[slot]
-        _score_task(q, k, *arrays, queries, keys, table, panel, padded_weights, block, row, lanes, int(config["NK"]))
+        def task(number: int, slot: int) -> None:
+            tile, part = divmod(number, runs)
+            queries = (tile * block_q, min(s_q, (tile + 1) * block_q))
+            keys = (part * run_keys, min(s_kv, (part + 1) * run_keys))
+            _score_task(q, k, *arrays, queries, keys, table, *scratch[slot], lanes, int(config["NK"]))
 
-    parallel_for(query_tiles * runs, task, threads)
+        parallel_for(query_tiles * runs, task, threads)
+
+
+def _make_thread(block_q: int, lanes: int, block_kv: int, math: str) -> tuple[np.ndarray, ...]:
+    """What one thread needs: panels, weights, a block of keys, one key's words."""
+    words, dtype = words_per_key(math), word_dtype(math)
+    return (
+        aligned_empty(block_q * words * lanes, dtype),
+        aligned_empty(block_q * lanes, np.float32),
+        aligned_empty((block_kv, words), dtype),
+        aligned_empty(words, dtype),
+    )
 
 
 def default_config(axes: Axes) -> dict[str, ConfigValue]:

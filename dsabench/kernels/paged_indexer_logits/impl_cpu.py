@@ -19,7 +19,7 @@ import torch
 from dsabench.kernels.cpu import products
 from dsabench.kernels.cpu.convert import decode_codes, e4m3_table, prefetch_bytes
 from dsabench.kernels.cpu.jit import kernel
-from dsabench.kernels.cpu.memory import aligned_empty
+from dsabench.kernels.cpu.memory import aligned_empty, borrowed
 from dsabench.kernels.cpu.parallel import parallel_for, thread_count
 from dsabench.kernels.cpu.scoring import (
     DIM,
@@ -108,7 +108,7 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     b, next_n, heads, _ = q.shape
     columns = inputs.max_context_len
     block_kv, math = int(config["BLOCK_KV"]), str(config["MATH"])
-    lanes, words, dtype = padded_lanes(heads), words_per_key(math), word_dtype(math)
+    lanes = padded_lanes(heads)
     table = e4m3_table(str(config["DEQUANT"]))
     threads = thread_count()
     blocks = -(-columns // block_kv)
@@ -120,26 +120,29 @@ def run(inputs: Inputs, outputs: Outputs, config: Config) -> None:
     weights, lens, block_table, out = (
         t.numpy() for t in (inputs.weights, inputs.context_lens, inputs.block_table, outputs[0])
     )
-    scratch = [
-        (
-            aligned_empty(next_n * words * lanes, dtype),
-            aligned_empty(next_n * lanes, np.float32),
-            aligned_empty((block_kv, words), dtype),
-            aligned_empty(block_kv, np.float32),
-            aligned_empty(words, dtype),
-        )
-        for _ in range(min(threads, b * runs))
-    ]
+    with borrowed(min(threads, b * runs), _make_thread, next_n, lanes, block_kv, math) as scratch:
 
-    def task(number: int, slot: int) -> None:
-        sequence, part = divmod(number, runs)
-        span = (part * run_columns, min(columns, (part + 1) * run_columns))
-        _score_task(
-            q, cache_bytes, cache_scales, weights, lens, block_table[sequence], out, sequence, span, table,
-            *scratch[slot], lanes, int(config["NK"]),
-        )  # fmt: skip
+        def task(number: int, slot: int) -> None:
+            sequence, part = divmod(number, runs)
+            span = (part * run_columns, min(columns, (part + 1) * run_columns))
+            _score_task(
+                q, cache_bytes, cache_scales, weights, lens, block_table[sequence], out, sequence, span, table,
+                *scratch[slot], lanes, int(config["NK"]),
+            )  # fmt: skip
 
-    parallel_for(b * runs, task, threads)
+        parallel_for(b * runs, task, threads)
+
+
+def _make_thread(next_n: int, lanes: int, block_kv: int, math: str) -> tuple[np.ndarray, ...]:
+    """What one thread needs: panels, weights, a block of keys and their scales, one key's words."""
+    words, dtype = words_per_key(math), word_dtype(math)
+    return (
+        aligned_empty(next_n * words * lanes, dtype),
+        aligned_empty(next_n * lanes, np.float32),
+        aligned_empty((block_kv, words), dtype),
+        aligned_empty(block_kv, np.float32),
+        aligned_empty(words, dtype),
+    )
 
 
 def default_config(axes: Axes) -> dict[str, ConfigValue]:
