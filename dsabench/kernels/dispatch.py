@@ -60,7 +60,8 @@ def _default_implementation(op: str, axes: Axes, device: torch.device, key: str 
     for name in [*names, *(n for n in known if n not in names and n != "torch"), "torch"]:
         if name in known:
             candidate = get_implementation(op, name)
-            if device.type in candidate.device_types and candidate.unavailable() is None:
+            runs = device.type in candidate.device_types and candidate.unavailable() is None
+            if runs and not candidate.emulated():
                 return candidate
     raise ValueError(f"no implementation of {op} runs on {device.type} tensors here; known: {', '.join(known)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ def _always_available() -> str | None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Implementation:
     """One way to compute an op. Each lives in `kernels/<op>/impl_<name>.py` as `IMPLEMENTATION`, or in a user's plugin.
@@ -46,6 +50,10 @@ class Implementation:
     constraint(config, axes)       None when the config may run; else why it cannot or need not (the trial is PRUNED)
     unavailable()                  None when it can run on this machine; else why not and what would be needed
     describe(config)               what really runs, for the journal (instruction set, products, threads)
+    emulated()                     True when it can run here only in an emulation of its device: right, to be stepped through
+                                   and verified, but never timed and never a default choice
+    plan(inputs, outputs, config)  for kernels that are compiled per config: the launches `run` would do, as data; inputs and
+                                   outputs may be on the meta device (see kernels.triton.launch)
     """
 
     op: str
@@ -58,6 +66,8 @@ class Implementation:
     constraint: Callable[[Config, Axes], str | None] = _no_constraint
     unavailable: Callable[[], str | None] = _always_available
     describe: Callable[[Config], str] = lambda config: ""
+    emulated: Callable[[], bool] = _never
+    plan: Callable[[Any, Outputs, Config], Sequence[Any]] | None = None
 
     @property
     def id(self) -> str:

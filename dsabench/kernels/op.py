@@ -87,6 +87,8 @@ class Op:
     """A computation with a contract. Each op's folder builds one in `contract.py` as `OP`.
 
     make_inputs(axes, distribution, seed, device) -> a frozen dataclass of tensors and scalars, the op's `Inputs`
+    empty_inputs(axes, device)  an `Inputs` of these axes whose tensors hold nothing, to size or compile a call: on the meta
+                              device it costs no memory
     validate(inputs)          raises ValueError/TypeError naming the argument, its value and what was expected
     axes_of(inputs)           the axes a given call has, to look it up in the tuned tables
     empty_outputs(inputs)     uninitialised outputs, in the order of `output_names`
@@ -103,6 +105,7 @@ class Op:
     distributions: Mapping[str, str]
     output_names: tuple[str, ...]
     make_inputs: Callable[[Axes, str, int, torch.device], Any]
+    empty_inputs: Callable[[Axes, torch.device], Any]
     validate: Callable[[Any], None]
     axes_of: Callable[[Any], dict[str, int]]
     empty_outputs: Callable[[Any], Outputs]

@@ -10,6 +10,8 @@ import torch
 
 from dsabench.kernels.implementation import Config, Implementation
 from dsabench.kernels.op import Check, Op, Outputs
+from dsabench.kernels.registry import get_implementation, get_op
+from dsabench.kernels.workload import Workload
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,27 @@ def check_all_rows(op: Op, inputs: Any, outputs: Outputs) -> Check:
 def legal_configs(op: Op, implementation: Implementation, inputs: Any) -> list[Config]:
     axes = op.axes_of(inputs)
     return [config for config in implementation.configs() if implementation.constraint(config, axes) is None]
+
+
+def check_configs(
+    op_name: str, impl: str, axes: dict[str, int], distribution: str, configs: list[Config], seed: int
+) -> int:
+    """Runs each config (over the default) that is legal at these axes and checks every row. Returns how many ran."""
+    op, implementation = get_op(op_name), get_implementation(op_name, impl)
+    workload = Workload.of(op_name, axes, distribution, seed)
+    inputs = workload.make_inputs()
+    rows = torch.arange(op.row_count(inputs))
+    default = implementation.default_config(workload.axis_values)
+    ran, expected = 0, None
+    for config in configs:
+        full = {**default, **config}
+        if implementation.constraint(full, workload.axis_values) is not None:
+            continue
+        outputs = poisoned_outputs(op, inputs)
+        implementation.run(inputs, outputs, full)
+        if expected is None:  # after the first run: a reused buffer must not hold the answer
+            expected = op.reference(inputs, rows)
+        verdict = op.check(inputs, outputs, rows, expected)
+        assert verdict.passed, f"{op_name}/{impl} {workload.label()} {full}: {verdict.reason}"
+        ran += 1
+    return ran

@@ -65,6 +65,18 @@ def _check_alignment(s_q: int, s_kv: int, causal: bool) -> None:
         raise ValueError(f"s_kv must be at least s_q = {s_q} when causal (the queries end the context), got {s_kv}")
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors."""
+    s_q, s_kv, h_q = axes["s_q"], axes["s_kv"], axes["h_q"]
+    return Inputs(
+        torch.empty((s_q, h_q, 192), dtype=torch.bfloat16, device=device),
+        torch.empty((s_kv, h_q, 192), dtype=torch.bfloat16, device=device),
+        torch.empty((s_kv, h_q, 128), dtype=torch.bfloat16, device=device),
+        generate.SM_SCALE,
+        bool(axes["causal"]),
+    )
+
+
 def validate(inputs: Inputs) -> None:
     """Raises TypeError or ValueError naming the argument. Looks at no tensor's data."""
     sizes: dict[str, int] = {}
@@ -103,6 +115,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("out", "lse"),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,

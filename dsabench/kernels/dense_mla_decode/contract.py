@@ -118,6 +118,20 @@ def _make_table(lengths: np.ndarray, s_kv: int, page: int, distribution: str, rn
     return table.astype(np.int32)
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors."""
+    b, s_q, s_kv, h_q, page = (axes[name] for name in ("b", "s_q", "s_kv", "h_q", "page"))
+    blocks = -(-s_kv // page)
+    return Inputs(
+        torch.empty((b, s_q, h_q, 576), dtype=torch.bfloat16, device=device),
+        torch.empty((b * blocks, page, 1, 576), dtype=torch.bfloat16, device=device),
+        torch.empty((b, blocks), dtype=torch.int32, device=device),
+        torch.empty(b, dtype=torch.int32, device=device),
+        generate.SM_SCALE,
+        bool(axes["causal"]),
+    )
+
+
 def validate(inputs: Inputs) -> None:
     """Raises TypeError or ValueError naming the argument. Looks at no data but that of a block_table and cache_seqlens on
     the CPU: a live table entry out of range would make a kernel read outside the cache."""
@@ -183,6 +197,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("out", "lse"),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,

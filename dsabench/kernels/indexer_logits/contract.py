@@ -74,6 +74,19 @@ def random_windows(rows: int, low: int, high: int, generator: torch.Generator) -
     return torch.minimum(a, b), torch.maximum(a, b) + 1
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors."""
+    s_q, s_kv, h = axes["s_q"], axes["s_kv"], axes["h"]
+    return Inputs(
+        torch.empty((s_q, h, HEAD_DIM), dtype=torch.float8_e4m3fn, device=device),
+        torch.empty((s_kv, HEAD_DIM), dtype=torch.float8_e4m3fn, device=device),
+        torch.empty(s_kv, dtype=torch.float32, device=device),
+        torch.empty((s_q, h), dtype=torch.float32, device=device),
+        torch.empty(s_q, dtype=torch.int32, device=device),
+        torch.empty(s_q, dtype=torch.int32, device=device),
+    )
+
+
 def validate(inputs: Inputs) -> None:
     sizes: dict[str, int] = {}
     check_tensor("q", inputs.q, torch.float8_e4m3fn, ("s_q", "h", HEAD_DIM), sizes)
@@ -135,6 +148,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("logits",),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,

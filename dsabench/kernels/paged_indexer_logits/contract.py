@@ -120,6 +120,20 @@ def _far_cache(used: int) -> torch.Tensor:
     return torch.from_numpy(np.zeros((far + used + _SPARE_BLOCKS, BLOCK_TOKENS, 1, TOKEN_BYTES), dtype=np.uint8))
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors."""
+    b, next_n, s_kv, h = axes["b"], axes["next_n"], axes["s_kv"], axes["h"]
+    blocks = -(-s_kv // BLOCK_TOKENS)
+    return Inputs(
+        torch.empty((b, next_n, h, HEAD_DIM), dtype=torch.float8_e4m3fn, device=device),
+        torch.empty((b * blocks, BLOCK_TOKENS, 1, TOKEN_BYTES), dtype=torch.uint8, device=device),
+        torch.empty((b * next_n, h), dtype=torch.float32, device=device),
+        torch.empty((b, next_n), dtype=torch.int32, device=device),
+        torch.empty((b, blocks), dtype=torch.int32, device=device),
+        s_kv,
+    )
+
+
 def validate(inputs: Inputs) -> None:
     sizes: dict[str, int] = {}
     check_tensor("q", inputs.q, torch.float8_e4m3fn, ("b", "next_n", "h", HEAD_DIM), sizes)
@@ -169,6 +183,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("logits",),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,

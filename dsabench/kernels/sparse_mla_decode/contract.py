@@ -113,6 +113,17 @@ def _round_up_to_four_bits(scales: torch.Tensor) -> torch.Tensor:
     return ((scales.contiguous().view(torch.int32) + low) & ~low).view(torch.float32)
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors, without sinks and lengths."""
+    b, s_q, s_kv, h_q, k, page = (axes[name] for name in ("b", "s_q", "s_kv", "h_q", "topk", "page"))
+    return Inputs(
+        torch.empty((b, s_q, h_q, 576), dtype=torch.bfloat16, device=device),
+        torch.empty((b * -(-s_kv // page), page, 1, TOKEN_BYTES), dtype=torch.uint8, device=device),
+        torch.empty((b, s_q, k), dtype=torch.int32, device=device),
+        generate.SM_SCALE,
+    )
+
+
 def validate(inputs: Inputs) -> None:
     """Raises TypeError or ValueError naming the argument. Looks at no data but that of a topk_length on the CPU."""
     sizes: dict[str, int] = {}
@@ -164,6 +175,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("out", "lse"),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,

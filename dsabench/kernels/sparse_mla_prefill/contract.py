@@ -75,6 +75,17 @@ def make_inputs(axes: Axes, distribution: str, seed: int, device: torch.device) 
     )
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors, without sinks and lengths."""
+    s_q, s_kv, h_q, k = axes["s_q"], axes["s_kv"], axes["h_q"], axes["topk"]
+    return Inputs(
+        torch.empty((s_q, h_q, 576), dtype=torch.bfloat16, device=device),
+        torch.empty((s_kv, 1, 576), dtype=torch.bfloat16, device=device),
+        torch.empty((s_q, 1, k), dtype=torch.int32, device=device),
+        generate.SM_SCALE,
+    )
+
+
 def validate(inputs: Inputs) -> None:
     """Raises TypeError or ValueError naming the argument. Looks at no data but that of a topk_length on the CPU."""
     sizes: dict[str, int] = {}
@@ -122,6 +133,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("out", "lse"),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,

@@ -44,6 +44,18 @@ def make_inputs(axes: Axes, distribution: str, seed: int, device: torch.device) 
     return Inputs(logits.to(device), starts.to(device), ends.to(device), axes["k"], bool(axes["deterministic"]))
 
 
+def empty_inputs(axes: Axes, device: torch.device) -> Inputs:
+    """An `Inputs` of these axes with uninitialised tensors."""
+    rows = axes["rows"]
+    return Inputs(
+        torch.empty((rows, axes["s_kv"]), dtype=torch.float32, device=device),
+        torch.empty(rows, dtype=torch.int32, device=device),
+        torch.empty(rows, dtype=torch.int32, device=device),
+        axes["k"],
+        bool(axes["deterministic"]),
+    )
+
+
 def validate(inputs: Inputs) -> None:
     sizes: dict[str, int] = {}
     check_tensor("logits", inputs.logits, torch.float32, ("rows", "L"), sizes)
@@ -81,6 +93,7 @@ OP = Op(
     distributions=DISTRIBUTIONS,
     output_names=("indices",),
     make_inputs=make_inputs,
+    empty_inputs=empty_inputs,
     validate=validate,
     axes_of=axes_of,
     empty_outputs=empty_outputs,
