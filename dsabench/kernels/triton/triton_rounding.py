@@ -1,5 +1,7 @@
 """Rounding to bf16 that is right in Triton's interpreter too."""
 
+# mypy: allow-incomplete-defs
+
 from __future__ import annotations
 
 import triton
