@@ -20,6 +20,7 @@ from dsabench.bench.records import Status
 
 PLUGINS = Path(__file__).parent.parent / "bench"
 FAULTY = str(PLUGINS / "faulty_plugin.py")
+REMEMBERING = str(PLUGINS / "remembering_plugin.py")
 SLOW = str(PLUGINS / "slow_plugin.py")
 NARROW = ["--op", "topk_select", "--no-report"]
 QUICKLY = ["--suite", "tiny", *NARROW]
@@ -98,6 +99,27 @@ def test_only_the_right_kernel_can_win(faults):
     assert entry["source"] == journal.header.sources["topk_select/faulty"]
     installed = base / "tuned" / f"{journal.header.device.key}.json"
     assert json.loads(installed.read_text())["entries"]
+
+
+def test_a_kernel_that_leaves_the_work_out_is_impossible_and_never_wins(tmp_path):
+    """It passes every check; only the roofline gives it away."""
+    suite = tmp_path / "wide.toml"
+    suite.write_text(
+        'name = "wide"\ndescription = "rows that take 0.1 ms to read"\n'
+        '[[workload]]\nop = "topk_select"\nrows = 32\ns_kv = 32768\nk = 16\n'
+    )
+    done = tune(
+        tmp_path, "--suite", str(suite), *NARROW, "--plugin", REMEMBERING, "--impl", "remembers", "--budget", "40s",
+        "--out", "out",
+    )  # fmt: skip
+    journal = read_journal(tmp_path / "out")
+    (cheat,) = (t for t in journal.trials if t.impl == "remembers")
+    assert cheat.status is Status.IMPOSSIBLE, done.stderr
+    assert "leaves work out" in cheat.reason
+    assert cheat.timing is not None  # kept, so that the broken measurement can be looked at
+    assert all("remembers" not in comparison.winners for comparison in journal.comparisons)
+    tuned = tmp_path / "out" / "tuned.json"
+    assert not tuned.exists() or "remembers" not in tuned.read_text()
 
 
 def test_the_library_finds_what_was_tuned(faults, monkeypatch):

@@ -112,3 +112,21 @@ def test_transpose_16(dtype: type[np.generic]) -> None:
     np.testing.assert_array_equal(written[:, :16], expected)
     assert (written[:, 16] == 0).all()
     assert (out[:5] == 0).all()
+
+
+@kernel
+def _round(source, factor, out):
+    for i in range(0, source.size, 16):
+        convert.store_bf16_16(source, i, factor, out, i)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1, -3.0, 0.0])
+def test_rows_are_rounded_to_bf16_as_torch_does(factor: float) -> None:
+    values = np.random.default_rng(5).normal(0, 1, 4096).astype(np.float32)
+    values[:8] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, 3.39e38, 1.00390625]  # the last lies between two bf16
+    out = np.zeros(4096, np.uint16)
+    _round(values, np.float32(factor), out)
+    expected = (torch.from_numpy(values) * np.float32(factor)).to(torch.bfloat16)
+    found = torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
+    assert torch.equal(found.isnan(), expected.isnan())
+    assert torch.equal(found[~found.isnan()], expected[~expected.isnan()])

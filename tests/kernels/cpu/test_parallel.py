@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+import weakref
 
 import pytest
 
@@ -53,3 +57,63 @@ def test_an_exception_reaches_the_caller(failing: int) -> None:
 
 def test_no_tasks() -> None:
     parallel_for(0, lambda task, slot: pytest.fail("ran"), 2)
+
+
+def test_calls_from_several_threads_and_from_tasks_do_not_mix() -> None:
+    sums: dict[int, int] = {}
+    lock = threading.Lock()
+
+    def caller(number: int) -> None:
+        found: list[int] = []
+
+        def inner(task: int, slot: int) -> None:
+            with lock:
+                found.append(task)
+
+        def outer(task: int, slot: int) -> None:
+            parallel_for(10, inner, 2)
+
+        parallel_for(8, outer, 2)
+        sums[number] = sum(found)
+
+    callers = [threading.Thread(target=caller, args=(n,)) for n in range(4)]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join(60)
+    assert sums == dict.fromkeys(range(4), 8 * 45)
+
+
+def test_a_helper_keeps_nothing_of_the_last_call() -> None:
+    class Arrays:
+        pass
+
+    held = Arrays()
+    gone = weakref.ref(held)
+
+    def body(task: int, slot: int, held: Arrays = held) -> None:
+        threading.Event().wait(0.001)
+
+    parallel_for(8, body, 2)
+    del held, body
+    assert gone() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_works_after_a_fork() -> None:
+    """In a process of its own: the test's has torch's and numba's threads too."""
+    code = (
+        "import os\n"
+        "from dsabench.kernels.cpu.parallel import parallel_for\n"
+        "def count():\n"
+        "    done = []\n"
+        "    parallel_for(9, lambda task, slot: done.append(task), 2)\n"
+        "    return len(done)\n"
+        "assert count() == 9\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    os._exit(0 if count() == 9 else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
