@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dsabench.bench.device import DeviceError
 from dsabench.kernels.implementation import Implementation
+from dsabench.kernels.ledger import needs_hardware
 from dsabench.kernels.op import UnknownNameError
 from dsabench.kernels.registry import get_implementation, implementation_names
 from dsabench.kernels.workload import Workload
 
 BASELINE = "torch"
 """The implementation every other is compared with: what a user would write in eager torch."""
+
+
+NOT_TIMED = (
+    "needs an NVIDIA GPU to be timed; without one `dsabench inspect` compiles its configs for sm_90a and `dsabench verify` checks "
+    "it in Triton's interpreter"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,9 @@ def breadth_first(workloads: Iterable[Workload]) -> list[Workload]:
 
 
 def make_plan(workloads: Sequence[Workload], impls: Sequence[str], device_type: str) -> Plan:
-    """Raises UnknownNameError when an implementation asked for exists for none of the ops."""
+    """Leaves out what cannot run on the device as it is: a kernel that would only be emulated is never timed. Raises
+    UnknownNameError when an implementation asked for exists for none of the ops, DeviceError when of those asked for none can be
+    timed on the device."""
     ops = list(dict.fromkeys(w.op for w in workloads))
     known = sorted({name for op in ops for name in implementation_names(op)})
     for name in impls:
@@ -72,6 +82,7 @@ def make_plan(workloads: Sequence[Workload], impls: Sequence[str], device_type: 
             raise UnknownNameError("implementation", name, known)
     pairs: list[Pair] = []
     unavailable: dict[str, None] = {}
+    untimed: dict[str, dict[str, None]] = {}  # by name: the ops, in the order met
     ordered = breadth_first(workloads)
     for workload in ordered:
         for name in implementation_names(workload.op):
@@ -79,15 +90,31 @@ def make_plan(workloads: Sequence[Workload], impls: Sequence[str], device_type: 
             if not wanted and name != BASELINE:
                 continue
             implementation = get_implementation(workload.op, name)
-            if device_type not in implementation.device_types:
+            if implementation.emulated() or device_type not in implementation.device_types:
+                if device_type == "cpu" and needs_hardware(implementation):
+                    untimed.setdefault(name, {})[workload.op] = None
                 continue
             reason = implementation.unavailable()
             if reason:
                 unavailable[f"{implementation.id}: {reason}"] = None
                 continue
             pairs.append(Pair(workload, implementation, wanted))
+    if impls and not any(p.search for p in pairs):
+        raise DeviceError(_nothing_to_time(impls, device_type, untimed, list(unavailable)))
+    for name, waiting in untimed.items():
+        unavailable[f"{name} ({', '.join(waiting)}): {NOT_TIMED}"] = None
     served = [w for w in ordered if any(p.workload == w and p.search for p in pairs)]
     for op in ops:
         if op not in {w.op for w in served}:
             unavailable[f"{op}: no implementation for {device_type} can run here"] = None
     return Plan(tuple(served), tuple(p for p in pairs if p.workload in served), tuple(unavailable))
+
+
+def _nothing_to_time(
+    impls: Sequence[str], device_type: str, untimed: Mapping[str, object], unavailable: Sequence[str]
+) -> str:
+    name = next((name for name in impls if name in untimed), None)
+    if name is not None:
+        return f"impl {name}: {NOT_TIMED}"
+    why = f" ({unavailable[0]})" if unavailable else ""
+    return f"no implementation asked for ({', '.join(impls)}) can run on {device_type} here{why}"

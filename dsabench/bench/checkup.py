@@ -5,17 +5,20 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-import shutil
 import sys
 import time
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from dsabench.bench.device import cpu_device
 from dsabench.bench.load import NOTICEABLE_CORES, cores_taken, load_snapshot
+from dsabench.kernels.implementation import Implementation
+from dsabench.kernels.ledger import UNVERIFIED, hardware_note, needs_hardware
 from dsabench.kernels.machine import HIDE_ENV, cpu_device_key, cpu_isa
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names, op_names
+from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.tuned_table import keyed_versions, nearest_entries, table_paths
 
 State = Literal["ok", "note", "missing"]
@@ -32,9 +35,50 @@ class Finding:
     advice: str = ""
 
 
+@dataclass(frozen=True)
+class RunsHere:
+    """Whether an implementation runs on this machine: as it is (`yes`), only in Triton's interpreter, or not; reason: why not as it
+    is, "" when it does."""
+
+    state: Literal["yes", "interpreter", "no"]
+    reason: str
+
+
+def written_for(implementation: Implementation) -> tuple[str, ...]:
+    """The devices an implementation is for. What its `device_types` says depends on TRITON_INTERPRET; this does not."""
+    return ("cuda",) if needs_hardware(implementation) else implementation.device_types
+
+
+def can_interpret(implementation: Implementation) -> bool:
+    """Whether Triton's interpreter can run it here, given a process with TRITON_INTERPRET=1."""
+    planned = implementation.plan is not None or implementation.emulated()
+    return planned and importlib.util.find_spec("triton") is not None
+
+
+def runs_here(implementation: Implementation) -> RunsHere:
+    reason = f"{INTERPRET_ENV} is set" if implementation.emulated() else implementation.unavailable()
+    if reason is None and "cpu" not in written_for(implementation):
+        import torch
+
+        if not torch.cuda.is_available():
+            reason = "needs an NVIDIA GPU"
+    if reason is None:
+        return RunsHere("yes", "")
+    return RunsHere("interpreter" if can_interpret(implementation) else "no", reason)
+
+
 def examine() -> list[Finding]:
     """All findings, in the order a reader wants them: device, packages, implementations, tables, disturbances."""
-    return [*_device(), *_packages(), *_gpu(), *_implementations(), *_tables(), *_disturbances()]
+    return [
+        *_device(),
+        *_packages(),
+        *_gpu(),
+        *_triton(),
+        *_implementations(),
+        *_hardware(),
+        *_tables(),
+        *_disturbances(),
+    ]
 
 
 def _device() -> list[Finding]:
@@ -99,22 +143,99 @@ def _gpu() -> list[Finding]:
     return [Finding("gpu", "ok", ", ".join(names))]
 
 
+def _triton() -> list[Finding]:
+    """What can be done with Triton here, from its files alone: importing it takes a second."""
+    spec = importlib.util.find_spec("triton")
+    if spec is None or not spec.submodule_search_locations:
+        return [
+            Finding(
+                "triton kernels",
+                "note",
+                "without Triton they can neither run, nor be compiled (inspect), nor be interpreted (verify)",
+                "pip install triton (Linux only)",
+            )
+        ]
+    findings = []
+    own = Path(spec.submodule_search_locations[0]) / "backends" / "nvidia" / "bin"
+    missing = []
+    for tool in ("ptxas", "cuobjdump"):
+        path = _cuda_tool(tool, own)
+        if path is None:
+            missing.append(tool)
+        else:
+            findings.append(Finding(tool, "ok", str(path)))
+    if missing:
+        text = f"{' and '.join(missing)} not found: `dsabench inspect` cannot compile and read kernels for sm_90a"
+        advice = f"install Triton from its wheel, or set {' and '.join(_tool_variable(tool) for tool in missing)}"
+        findings.append(Finding("inspect", "missing", text, advice))
+    else:
+        findings.append(Finding("inspect", "ok", "compiles every triton config for sm_90a, with or without a GPU"))
+    broken = _interpreter_fault()
+    if broken:
+        findings.append(Finding("interpreter", "note", *broken))
+    else:
+        text = "runs triton kernels on CPU tensors: `dsabench verify` by itself, library calls with "
+        findings.append(Finding("interpreter", "ok", f"{text}{INTERPRET_ENV}=1"))
+    if interpreting():
+        text = f"{INTERPRET_ENV} is set: triton kernels are interpreted, on a GPU's tensors too, and never timed"
+        findings.append(Finding("interpreter", "note", text, f"unset {INTERPRET_ENV} to run them on a GPU"))
+    return findings
+
+
+def _tool_variable(tool: str) -> str:
+    return f"TRITON_{tool.upper()}_PATH"
+
+
+def _cuda_tool(tool: str, own: Path) -> Path | None:
+    """Where Triton finds a CUDA tool: its variable first, then its own copy; it never looks at the PATH."""
+    for candidate in (os.environ.get(_tool_variable(tool)), str(own / tool)):
+        if candidate and os.access(candidate, os.X_OK):
+            return Path(candidate)
+    return None
+
+
+def _interpreter_fault() -> tuple[str, str] | None:
+    """(what fails, what helps) with the installed versions."""
+    triton, numpy = (tuple(int(n) for n in (_version(p) or "0.0").split(".")[:2]) for p in ("triton", "numpy"))
+    if triton < (3, 7) and numpy >= (2, 4):
+        return (
+            "Triton before 3.7 with NumPy from 2.4 cannot interpret loops whose bounds are known at run time only",
+            "pip install 'numpy<2.4', or Triton 3.7",
+        )
+    return None
+
+
 def _implementations() -> list[Finding]:
     findings = []
     for op in op_names():
-        runs, cannot = [], []
+        runs, emulated, cannot = [], [], []
         for name in implementation_names(op):
-            implementation = get_implementation(op, name)
-            reason = implementation.unavailable()
-            if reason is None and "cpu" not in implementation.device_types:
-                reason = f"runs on {' or '.join(implementation.device_types)} only"
-            if reason is None:
+            here = runs_here(get_implementation(op, name))
+            if here.state == "yes":
                 runs.append(name)
+            elif here.state == "interpreter":
+                emulated.append(f"{name} ({here.reason})")
             else:
-                cannot.append(f"{name}: {reason}")
-        state: State = "ok" if runs else "missing"
-        text = f"runs here: {', '.join(runs) or 'nothing'}" + (f"; not: {'; '.join(cannot)}" if cannot else "")
-        findings.append(Finding(op, state, text))
+                cannot.append(f"{name}: {here.reason}")
+        parts = [f"runs here: {', '.join(runs) or 'nothing'}"]
+        parts += [f"in the interpreter only: {', '.join(emulated)}"] if emulated else []
+        parts += [f"not: {'; '.join(cannot)}"] if cannot else []
+        findings.append(Finding(op, "ok" if runs else "missing", "; ".join(parts)))
+    return findings
+
+
+def _hardware() -> list[Finding]:
+    """One finding for all kernels that need a GPU's proof: those without one by name, or where each was proved."""
+    notes = {
+        implementation.id: hardware_note(op, name)
+        for op in op_names()
+        for name in implementation_names(op)
+        if needs_hardware(implementation := get_implementation(op, name))
+    }
+    unproved = [name for name, note in notes.items() if note == UNVERIFIED]
+    findings = [Finding("hardware", "ok", f"{name} {note}") for name, note in notes.items() if note != UNVERIFIED]
+    if unproved:
+        findings.append(Finding("hardware", "note", f"{UNVERIFIED}: {', '.join(unproved)}"))
     return findings
 
 
@@ -147,8 +268,4 @@ def _disturbances() -> list[Finding]:
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         if os.environ.get(name):
             findings.append(Finding(name, "note", f"{os.environ[name]}; workers set their own GOMP_SPINCOUNT"))
-    if importlib.util.find_spec("triton") is None and shutil.which("ptxas") is None:
-        findings.append(
-            Finding("ptxas", "note", "neither triton nor a CUDA toolkit is here: GPU kernels cannot be compiled")
-        )
     return findings

@@ -1,34 +1,58 @@
-"""Correctness alone: an implementation's config on a workload, checked and launched again, in the worker."""
+"""Correctness alone: an implementation's config on a workload, checked and launched again, in a worker.
+
+A case runs where its implementation is at home: on the CPU, on an NVIDIA GPU, or, for a kernel whose GPU is not here, in
+Triton's interpreter. Each of these places has a worker of its own, whose environment settles it before torch and Triton are
+imported. The interpreter takes seconds for what a GPU does in microseconds, so it gets workloads of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
+from dsabench.bench.checkup import can_interpret, written_for
+from dsabench.bench.device import DeviceError, resolve_device
 from dsabench.bench.jobs import Stage, VerifyJob, VerifyOutcome
 from dsabench.bench.records import ConfigValues, Status
 from dsabench.bench.suites import Suite
 from dsabench.bench.trial import Runner, TrialFailed, check_record, kernel_faults
-from dsabench.bench.workbench import Benches
+from dsabench.bench.workbench import Bench, Benches, Copy, byte_count, fingerprint, poison, tensors_of
 from dsabench.bench.worker import Worker, WorkerDied, WorkerTimeout
+from dsabench.kernels.implementation import Implementation
+from dsabench.kernels.op import Check
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names
+from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.workload import Workload
 
 VERIFY_SUITE = "verify"
+INTERPRETER_SUITE = "interpreter"
+"""What the interpreter runs when no suite is asked for."""
 REPEATS = 3
 INDEXER_REPEATS = 20
 """Launches that must agree bit for bit; REFERENCE §4 asks 20 of the indexers."""
+INTERPRETER_REPEATS = 2
+"""The interpreter runs programs one after the other: what repeated launches show on a GPU, a race, cannot happen there."""
+INTERPRETER_BYTES = 2 * 2**20
+"""Most bytes of inputs and outputs together that the interpreter gets."""
+_VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+
+Place = Literal["cpu", "cuda", "interpreter"]
 
 
 @dataclass(frozen=True)
 class VerifyCase:
-    """One implementation with one config on one workload."""
+    """One implementation with one config on one workload, and where it runs."""
 
     impl: str
     workload: Workload
     config: ConfigValues
+    where: Place
 
 
 @dataclass(frozen=True)
@@ -37,11 +61,78 @@ class VerifyResult:
     outcome: VerifyOutcome
 
 
+def usable_places(device: str) -> dict[Place, dict[str, str | None]]:
+    """Where cases may run, best first, each with what its worker's environment must say (None: must not hold).
+
+    device: `auto` (the GPU where torch can use one, the CPU, the interpreter), `cpu` (CPU and interpreter), `cuda` or `cuda:i`
+    (nothing but that GPU). Raises DeviceError when the device is unknown or not here.
+    """
+    index = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if not index:
+        resolve_device(device)
+    elif interpreting():
+        raise DeviceError(f"device {device}: {INTERPRET_ENV} is set, so kernels run in Triton's interpreter; unset it")
+    elif int(index[1] or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {device}: torch {torch.__version__} finds {torch.cuda.device_count()} NVIDIA GPUs here"
+        )
+    places: dict[Place, dict[str, str | None]] = {}
+    if index or (device == "auto" and torch.cuda.is_available() and not interpreting()):
+        visible = os.environ.get(_VISIBLE_GPUS)
+        number = int(index[1] or 0) if index else 0
+        pinned = visible.split(",")[number].strip() if visible else str(number)
+        places["cuda"] = {_VISIBLE_GPUS: pinned, INTERPRET_ENV: None}
+    if not index:
+        places["cpu"] = {_VISIBLE_GPUS: "", INTERPRET_ENV: None}
+        places["interpreter"] = {_VISIBLE_GPUS: "", INTERPRET_ENV: "1"}
+    return places
+
+
+def place_of(implementation: Implementation, places: Mapping[Place, object]) -> Place | None:
+    """The best of `places` at which an implementation can run; None when there is none."""
+    for place in places:
+        if place == "interpreter":
+            if can_interpret(implementation):
+                return place
+        elif place in written_for(implementation) and implementation.unavailable() is None:
+            return place
+    return None
+
+
+class GpuRunner(Runner):
+    """A Runner whose kernel works on copies of the inputs on the GPU. What it leaves in its outputs comes back to the CPU, where
+    the reference is: inputs and expected rows are the same on every device."""
+
+    def __init__(
+        self, bench: Bench, implementation: Implementation, config: ConfigValues, device: torch.device | str = "cuda"
+    ) -> None:
+        super().__init__(bench, implementation, config)
+        inputs = dataclasses.replace(bench.inputs, **{n: t.to(device) for n, t in tensors_of(bench.inputs).items()})
+        self._there = Copy(inputs, bench.op.empty_outputs(inputs))
+
+    def poison(self, copy: int) -> None:
+        poison(self._there.outputs)
+
+    def call(self, copy: int) -> None:
+        self.implementation.run(self._there.inputs, self._there.outputs, self.config)
+        # Copying waits for the kernel, so that its faults surface here.
+        for home, there in zip(self.bench.copies[copy].outputs, self._there.outputs, strict=True):
+            home.copy_(there)
+
+    def check(self, copy: int) -> Check:
+        now = fingerprint(self._there.inputs)
+        for name, value in self.bench.fingerprint.items():
+            if now[name] != value:
+                raise TrialFailed(Status.INCORRECT, f"the kernel wrote into its input {name!r}")
+        return super().check(copy)
+
+
 def run_verify(job: VerifyJob, benches: Benches, tell: Callable[[Stage], None]) -> VerifyOutcome:
     """In the worker. The kernel runs before the reference, into poisoned outputs; then it is launched again."""
     tell(Stage("build"))
     bench = benches.get(job.workload)
-    runner = Runner(bench, get_implementation(job.workload.op, job.impl), job.config)
+    on_gpu = bool(os.environ.get(_VISIBLE_GPUS))  # as `usable_places` says
+    runner = (GpuRunner if on_gpu else Runner)(bench, get_implementation(job.workload.op, job.impl), job.config)
     try:
         tell(Stage("run"))
         runner.poison(0)
@@ -72,28 +163,89 @@ def run_verify(job: VerifyJob, benches: Benches, tell: Callable[[Stage], None]) 
     return VerifyOutcome(Status.PASSED, "", check_record(check))
 
 
-def verify_cases(suite: Suite, impls: tuple[str, ...], device_type: str, seed: int) -> Iterator[VerifyCase]:
-    """The default config of every implementation that can run here, on every workload of the suite; the `verify` suite is
-    multiplied by every distribution of its op."""
-    for workload in suite.workloads:
-        op = get_op(workload.op)
-        distributions = list(op.distributions) if suite.name == VERIFY_SUITE else [workload.distribution]
-        for distribution in distributions:
-            each = replace(workload, distribution=distribution, seed=workload.seed + seed)
-            for name in implementation_names(workload.op):
-                if impls and name not in impls:
-                    continue
-                implementation = get_implementation(workload.op, name)
-                if device_type not in implementation.device_types or implementation.unavailable():
-                    continue
-                yield VerifyCase(name, each, implementation.default_config(each.axis_values))
+@dataclass(frozen=True)
+class LeftOut:
+    """What was asked for and does not run here (an implementation, or its part on one workload), and why."""
+
+    what: str
+    reason: str
 
 
-def verify(cases: list[VerifyCase], worker: Worker, timeout_s: float) -> Iterator[VerifyResult]:
-    """Runs the cases one by one; a worker that crashes or hangs is replaced and its case says so. Raises JobFailed when
-    inputs or reference fail, which is no kernel's fault."""
+@dataclass(frozen=True)
+class VerifyPlan:
+    """The cases stand place by place."""
+
+    cases: tuple[VerifyCase, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def interpreter_bytes(workload: Workload) -> int:
+    """Bytes of a workload's inputs and outputs: how long an interpreted kernel takes goes with what it loads and stores."""
+    op = get_op(workload.op)
+    inputs = op.empty_inputs(workload.axis_values, torch.device("meta"))
+    return byte_count(inputs) + sum(t.numel() * t.element_size() for t in op.empty_outputs(inputs))
+
+
+def plan_verify(
+    suite: Suite,
+    interpreter_suite: Suite,
+    impls: tuple[str, ...],
+    places: Mapping[Place, Mapping[str, str | None]],
+    seed: int,
+) -> VerifyPlan:
+    """The default config of every implementation that can run at one of the places, on every workload of the suite or, in the
+    interpreter, of its own suite; the suites `verify` and `interpreter` are multiplied by every distribution of their ops."""
+    cases: list[VerifyCase] = []
+    left_out: dict[LeftOut, None] = {}
+    for place in places:
+        chosen = interpreter_suite if place == "interpreter" else suite
+        for workload in chosen.workloads:
+            names = _names_at(place, places, workload.op, impls, left_out)
+            if names and place == "interpreter" and interpreter_bytes(workload) > INTERPRETER_BYTES:
+                what = f"{workload.op}/{', '.join(names)} {workload.label()}"
+                reason = f"more than {INTERPRETER_BYTES >> 20} MiB of inputs and outputs, too much for the interpreter"
+                left_out[LeftOut(what, reason)] = None
+                continue
+            for distribution in _distributions(chosen, workload):
+                each = replace(workload, distribution=distribution, seed=workload.seed + seed)
+                for name in names:
+                    config = get_implementation(workload.op, name).default_config(each.axis_values)
+                    cases.append(VerifyCase(name, each, config, place))
+    return VerifyPlan(tuple(cases), tuple(left_out))
+
+
+def _names_at(
+    place: Place, places: Mapping[Place, object], op: str, impls: tuple[str, ...], left_out: dict[LeftOut, None]
+) -> list[str]:
+    """The chosen implementations of an op whose best place this is; those that would be, were they not unavailable, are noted."""
+    names = []
+    for name in implementation_names(op):
+        if impls and name not in impls:
+            continue
+        implementation = get_implementation(op, name)
+        best = place_of(implementation, places)
+        if best == place:
+            names.append(name)
+        elif best is None and (place in written_for(implementation) or place == "interpreter"):
+            reason = implementation.unavailable()
+            if reason:
+                left_out[LeftOut(implementation.id, reason)] = None
+    return names
+
+
+def _distributions(suite: Suite, workload: Workload) -> list[str]:
+    if suite.name in (VERIFY_SUITE, INTERPRETER_SUITE):
+        return list(get_op(workload.op).distributions)
+    return [workload.distribution]
+
+
+def verify(cases: Sequence[VerifyCase], worker: Worker, timeout_s: float) -> Iterator[VerifyResult]:
+    """Runs the cases of one place one by one; a worker that crashes or hangs is replaced and its case says so. Raises JobFailed
+    when inputs or reference fail, which is no kernel's fault."""
     for case in cases:
         repeats = INDEXER_REPEATS if "indexer" in case.workload.op else REPEATS
+        if case.where == "interpreter":
+            repeats = INTERPRETER_REPEATS
         job = VerifyJob(case.workload, case.impl, case.config, repeats)
         try:
             outcome = worker.do(job, timeout_s)
@@ -101,4 +253,6 @@ def verify(cases: list[VerifyCase], worker: Worker, timeout_s: float) -> Iterato
             outcome = VerifyOutcome(Status.CRASHED, died.reason, None)
         except WorkerTimeout as late:
             outcome = VerifyOutcome(Status.TIMEOUT, late.reason, None)
+        if case.where == "cuda" and outcome.status is Status.LAUNCH_ERROR:
+            worker.kill()  # an illegal access ends the CUDA context: every later launch would fail with it
         yield VerifyResult(case, outcome)

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -54,29 +54,41 @@ class WorkerStartError(Exception):
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """A spawned process gets the parent's environment as it is at that moment."""
-    old = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in old.items():
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """A spawned process gets the parent's environment as it is at that moment. None takes a variable out."""
+
+    def put(settings: Mapping[str, str | None]) -> None:
+        for name, value in settings.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
+    old = {name: os.environ.get(name) for name in values}
+    put(values)
+    try:
+        yield
+    finally:
+        put(old)
+
 
 class Worker:
-    """One worker process, started at the first job and again after each crash or hang. Not for use from several threads."""
+    """One worker process, started at the first job and again after each crash or hang. Not for use from several threads.
+
+    environment: what it finds in its environment besides what every worker does; None: a variable it must not find.
+    """
 
     def __init__(
-        self, log: Path, plugins: tuple[str, ...] = (), on_stage: Callable[[Stage], None] | None = None
+        self,
+        log: Path,
+        plugins: tuple[str, ...] = (),
+        on_stage: Callable[[Stage], None] | None = None,
+        environment: Mapping[str, str | None] | None = None,
     ) -> None:
         self.log = log
         self.plugins = plugins
         self.on_stage = on_stage
+        self.environment = environment or {}
         self.starts = 0
         self._process: Any = None
         self._jobs: Connection | None = None
@@ -106,7 +118,7 @@ class Worker:
         self._process = context.Process(
             target=worker_main, args=(theirs, lifeline, str(self.log), self.plugins, os.getpid()), daemon=True
         )
-        with _environment(worker_environment()):
+        with _environment({**worker_environment(), **self.environment}):
             self._process.start()
         theirs.close()
         lifeline.close()

@@ -10,6 +10,8 @@ import typer
 from dsabench.cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from dsabench.kernels.implementation import Implementation
 
 DOCUMENT_SCHEMA = 1
@@ -59,27 +61,57 @@ def _legal_count(implementation: Implementation, axes: dict[str, int]) -> int:
     return sum(implementation.constraint(config, axes) is None for config in implementation.configs())
 
 
-def _print_all() -> None:
+def _here(implementation: Implementation) -> str:
+    from dsabench.bench.checkup import runs_here
+
+    here = runs_here(implementation)
+    return {"yes": "yes", "interpreter": "interpreter only", "no": here.reason}[here.state]
+
+
+def _hardware(implementation: Implementation) -> str | None:
+    """What is known of a GPU's kernel on a GPU; None for the implementations that need no such proof."""
+    from dsabench.kernels.ledger import hardware_note, needs_hardware
+
+    return hardware_note(implementation.op, implementation.name) if needs_hardware(implementation) else None
+
+
+def _console() -> Console:
     from rich.console import Console
+
+    console = Console()
+    return (
+        console if console.is_terminal else Console(width=200)
+    )  # a pipe has no width; nothing is to be cut off in a log
+
+
+def _print_all() -> None:
     from rich.table import Table
 
+    from dsabench.bench.checkup import written_for
     from dsabench.bench.suites import load_suite, suite_names
     from dsabench.kernels.registry import get_op, op_names
 
-    console = Console()
+    console = _console()
     table = Table(
-        "op", "implementation", "devices", "configs", "here", title="ops and implementations", title_justify="left"
+        "op",
+        "implementation",
+        "devices",
+        "configs",
+        "here",
+        "hardware",
+        title="ops and implementations",
+        title_justify="left",
     )
     for name in op_names():
         axes = get_op(name).complete_axes({})
         for implementation in _implementations(name):
-            reason = implementation.unavailable()
             table.add_row(
                 name,
                 implementation.name,
-                ", ".join(implementation.device_types),
+                ", ".join(written_for(implementation)),
                 str(_legal_count(implementation, axes)),
-                reason or "yes",
+                _here(implementation),
+                _hardware(implementation) or "–",
             )
     console.print(table)
     suites = Table("suite", "workloads", "what for", title="suites", title_justify="left")
@@ -91,13 +123,12 @@ def _print_all() -> None:
 
 
 def _print_op(name: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from dsabench.kernels.registry import get_op
     from dsabench.kernels.sizes import format_size
 
-    console = Console()
+    console = _console()
     op = get_op(name)
     console.print(f"[bold]{op.name}[/]: {op.summary}")
     axes = Table("axis", "meaning", "from", "to", "default", title="axes", title_justify="left")
@@ -114,18 +145,45 @@ def _print_op(name: str) -> None:
         table = Table("tunable", "choices", "default", "meaning", title_justify="left")
         table.title = (
             f"{implementation.id}: {implementation.summary} "
-            f"({_legal_count(implementation, defaults)} legal configs at the default axes)"
+            f"({_legal_count(implementation, defaults)} legal configs at the default axes; here: {_here(implementation)}"
         )
+        hardware = _hardware(implementation)
+        table.title += f"; {hardware})" if hardware else ")"
         for tunable in implementation.tunables:
             choices = ", ".join(str(c) for c in tunable.choices)
             table.add_row(tunable.name, choices, str(default[tunable.name]), tunable.meaning)
         console.print(table)
 
 
+def _implementation_document(implementation: Implementation, axes: dict[str, int]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from dsabench.bench.checkup import runs_here, written_for
+    from dsabench.kernels.ledger import verified_on
+    from dsabench.kernels.source_hash import source_hash
+
+    here = runs_here(implementation)
+    hardware = _hardware(implementation)
+    return {
+        "impl": implementation.name,
+        "summary": implementation.summary,
+        "devices": list(written_for(implementation)),
+        "here": here.state,
+        "unavailable": here.reason or None,
+        "hardware": hardware,
+        "verified_on": [asdict(v) for v in verified_on(implementation.op, implementation.name)] if hardware else [],
+        "source": source_hash(implementation.op, implementation.name),
+        "legal_configs": _legal_count(implementation, axes),
+        "default_config": implementation.default_config(axes),
+        "tunables": [
+            {"name": t.name, "choices": list(t.choices), "meaning": t.meaning} for t in implementation.tunables
+        ],
+    }
+
+
 def _document(names: list[str]) -> dict[str, Any]:
     from dsabench.bench.suites import load_suite, suite_names
     from dsabench.kernels.registry import get_op
-    from dsabench.kernels.source_hash import source_hash
 
     ops = []
     for name in names:
@@ -141,21 +199,7 @@ def _document(names: list[str]) -> dict[str, Any]:
                     for a in op.axes
                 ],
                 "distributions": dict(op.distributions),
-                "implementations": [
-                    {
-                        "impl": i.name,
-                        "summary": i.summary,
-                        "devices": list(i.device_types),
-                        "unavailable": i.unavailable(),
-                        "source": source_hash(name, i.name),
-                        "legal_configs": _legal_count(i, axes),
-                        "default_config": i.default_config(axes),
-                        "tunables": [
-                            {"name": t.name, "choices": list(t.choices), "meaning": t.meaning} for t in i.tunables
-                        ],
-                    }
-                    for i in _implementations(name)
-                ],
+                "implementations": [_implementation_document(each, axes) for each in _implementations(name)],
             }
         )
     suites = [

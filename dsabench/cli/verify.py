@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,16 @@ import typer
 from dsabench.cli.errors import EXIT_ERROR, CommandError, UsageError
 
 if TYPE_CHECKING:
-    from dsabench.bench.verify import VerifyCase, VerifyResult
+    from dsabench.bench.verify import Place, VerifyPlan, VerifyResult
 
 DOCUMENT_SCHEMA = 1
 TIMEOUT_S = 120.0
+SHOWN = 5
+"""Things left out for one reason that are named; --json names all."""
+
+INTERPRETER_REMARK = (
+    "Triton's interpreter runs a kernel's algorithm on the CPU: it proves that, not the code compiled for a GPU"
+)
 
 _HELP = """Check every implementation against the float64 reference; nothing is timed.
 
@@ -24,11 +31,17 @@ The `verify` suite holds small and odd shapes and runs them with every distribut
 that broke real kernels. Outputs are poisoned first, every row is compared, and repeated launches must agree bit for bit.
 A kernel that crashes or hangs costs its own case only. Exits 1 when any case fails.
 
+Triton kernels run on the GPU where there is one. Where there is none they run in Triton's interpreter, on the tiny
+workloads of the `interpreter` suite (or those of --suite that are small enough): that proves the algorithm, not the code
+compiled for a GPU, which stays unverified on hardware.
+
 Examples:
 
   dsabench verify
 
   dsabench verify --op topk_select --impl cpu
+
+  dsabench verify --impl triton --device cpu
 
   dsabench verify --suite cpu-goals --json
 
@@ -37,7 +50,10 @@ Examples:
 
 
 def verify(
-    suite: Annotated[str, typer.Option(help="Suite by name or a .toml file.")] = "verify",
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Suite by name or a .toml file. \\[default: verify; in the interpreter: interpreter]"),
+    ] = None,
     op: Annotated[list[str] | None, typer.Option(help="Only this op; repeatable.")] = None,
     impl: Annotated[list[str] | None, typer.Option(help="Only this implementation; repeatable.")] = None,
     context: Annotated[str | None, typer.Option(help="Context lengths instead of the suite's, e.g. 4k,64k.")] = None,
@@ -48,62 +64,77 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")] = False,
 ) -> int:
-    from dsabench.bench.device import DeviceError, resolve_device
+    from dsabench.bench.device import DeviceError
     from dsabench.bench.suites import SuiteError, load_suite, parse_contexts
-    from dsabench.bench.verify import verify_cases
+    from dsabench.bench.verify import INTERPRETER_SUITE, VERIFY_SUITE, plan_verify, usable_places
     from dsabench.kernels.op import UnknownNameError
     from dsabench.kernels.registry import PluginError, implementation_names, load_plugin
 
     try:
-        device_type = resolve_device(device)
+        places = usable_places(device)
         for path in plugin or []:
             load_plugin(path)
         for name in impl or []:
             if name not in implementation_names():
                 raise UnknownNameError("implementation", name, list(implementation_names()))
-        loaded = load_suite(suite, parse_contexts(context) if context else None, tuple(op or ()), 0)
+        contexts = parse_contexts(context) if context else None
+        loaded, tiny = (
+            load_suite(suite or default, contexts, tuple(op or ()), 0) for default in (VERIFY_SUITE, INTERPRETER_SUITE)
+        )
     except (DeviceError, SuiteError, UnknownNameError, PluginError) as error:
         raise UsageError(str(error)) from error
-    cases = list(verify_cases(loaded, tuple(impl or ()), device_type, seed))
-    if not cases:
+    plan = plan_verify(loaded, tiny, tuple(impl or ()), places, seed)
+    if not plan.cases:
+        why = "".join(f"; {line}" for line in _left_out_lines(plan))
         raise UsageError(
-            f"nothing to verify: no chosen implementation of suite {loaded.name} runs on {device_type} here"
+            f"nothing to verify: no chosen implementation runs suite {loaded.name} on device {device} here{why}"
         )
-    results = _run(cases, tuple(str(Path(p).resolve()) for p in plugin or ()), as_json)
+    results = _run(plan, places, tuple(str(Path(p).resolve()) for p in plugin or ()), as_json)
     failed = [r for r in results if r.outcome.status != "PASSED"]
     if as_json:
-        print(json.dumps(_document(loaded.name, device_type, results), indent=1))
+        print(json.dumps(_document(loaded.name, "cuda" if "cuda" in places else "cpu", plan, results), indent=1))
     else:
-        _print_summary(results)
+        _print_summary(results, plan)
     return EXIT_ERROR if failed else 0
 
 
 verify.__doc__ = _HELP
 
 
-def _run(cases: list[VerifyCase], plugins: tuple[str, ...], quiet: bool) -> list[VerifyResult]:
+def _run(
+    plan: VerifyPlan, places: dict[Place, dict[str, str | None]], plugins: tuple[str, ...], quiet: bool
+) -> list[VerifyResult]:
+    """All cases, place by place, each place in a worker of its own."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
     from dsabench.bench.verify import verify as verify_each
     from dsabench.bench.worker import JobFailed, Worker, WorkerStartError
 
     console = Console(file=sys.stderr if quiet else sys.stdout)
     results = []
-    with tempfile.TemporaryDirectory(prefix="dsabench-verify-") as scratch:
-        log = Path(scratch) / "worker.log"
-        try:
-            with Worker(log, plugins) as worker:
-                each = verify_each(cases, worker, TIMEOUT_S)
-                for result in track(each, "verifying", len(cases), console=console, disable=not console.is_terminal):
-                    results.append(result)
-                    if result.outcome.status != "PASSED" and not quiet:
-                        console.print(_failure_line(result), markup=False, highlight=False, soft_wrap=True)
-        except JobFailed as failed:
-            raise CommandError(f"inputs or reference failed: {failed.failure.reason}") from failed
-        except WorkerStartError as error:
-            output = log.read_text().strip().splitlines() if log.exists() else []
-            raise CommandError(f"{error}; its last line: {output[-1] if output else '(none)'}") from error
+    with (
+        tempfile.TemporaryDirectory(prefix="dsabench-verify-") as scratch,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        for place, environment in places.items():
+            cases = [case for case in plan.cases if case.where == place]
+            if not cases:
+                continue
+            log = Path(scratch) / f"{place}.log"
+            try:
+                with Worker(log, plugins, environment=environment) as worker:
+                    for result in progress.track(
+                        verify_each(cases, worker, TIMEOUT_S), len(cases), description=f"verifying, {place}"
+                    ):
+                        results.append(result)
+                        if result.outcome.status != "PASSED" and not quiet:
+                            console.print(_failure_line(result), markup=False, highlight=False, soft_wrap=True)
+            except JobFailed as failed:
+                raise CommandError(f"inputs or reference failed: {failed.failure.reason}") from failed
+            except WorkerStartError as error:
+                output = log.read_text().strip().splitlines() if log.exists() else []
+                raise CommandError(f"{error}; its last line: {output[-1] if output else '(none)'}") from error
     return results
 
 
@@ -112,16 +143,26 @@ def _failure_line(result: VerifyResult) -> str:
 
     case = result.case
     return (
-        f"{result.outcome.status}  {case.workload.op}/{case.impl}  {case.workload.label()}  seed={case.workload.seed}  "
+        f"{result.outcome.status}  {case.workload.op}/{case.impl}  on {case.where}  {case.workload.label()}  "
+        f"seed={case.workload.seed}  "
         f"{format_config(case.config)}: {result.outcome.reason}"
     )
 
 
-def _groups(results: list[VerifyResult]) -> dict[tuple[str, str], list[VerifyResult]]:
-    groups: dict[tuple[str, str], list[VerifyResult]] = {}
+def _groups(results: list[VerifyResult]) -> dict[tuple[str, str, Place], list[VerifyResult]]:
+    groups: dict[tuple[str, str, Place], list[VerifyResult]] = {}
     for result in results:
-        groups.setdefault((result.case.workload.op, result.case.impl), []).append(result)
+        case = result.case
+        groups.setdefault((case.workload.op, case.impl, case.where), []).append(result)
     return groups
+
+
+def _hardware_notes(plan: VerifyPlan) -> dict[str, str]:
+    """`op/impl` → whether hardware proved it, for the kernels that ran in the interpreter."""
+    from dsabench.kernels.ledger import hardware_note
+
+    interpreted = {(c.workload.op, c.impl): None for c in plan.cases if c.where == "interpreter"}
+    return {f"{op}/{impl}": hardware_note(op, impl) for op, impl in interpreted}
 
 
 def _worst(results: list[VerifyResult]) -> dict[str, float]:
@@ -132,19 +173,34 @@ def _worst(results: list[VerifyResult]) -> dict[str, float]:
     return worst
 
 
-def _print_summary(results: list[VerifyResult]) -> None:
+def _left_out_lines(plan: VerifyPlan) -> list[str]:
+    """A line for each reason; of many things the first few by name."""
+    by_reason: dict[str, list[str]] = {}
+    for each in plan.left_out:
+        by_reason.setdefault(each.reason, []).append(each.what)
+    lines = []
+    for reason, things in by_reason.items():
+        more = f"; and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+        lines.append(f"left out ({reason}): {'; '.join(things[:SHOWN])}{more}")
+    return lines
+
+
+def _print_summary(results: list[VerifyResult], plan: VerifyPlan) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table("op", "impl", "cases", "passed", "inputs", "rows checked")
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width; nothing is to be cut off in a log
+    table = Table("op", "impl", "where", "cases", "passed", "inputs", "rows checked")
     table.add_column("worst errors", overflow="fold")
-    for (op, impl), group in _groups(results).items():
+    for (op, impl, where), group in _groups(results).items():
         passed = sum(r.outcome.status == "PASSED" for r in group)
         rows = sum(r.outcome.check.rows_checked for r in group if r.outcome.check)
         table.add_row(
             op,
             impl,
+            where,
             str(len(group)),
             str(passed) if passed == len(group) else f"[bold red]{passed}[/]",
             str(len({r.case.workload.distribution for r in group})),
@@ -152,11 +208,22 @@ def _print_summary(results: list[VerifyResult]) -> None:
             "\n".join(f"{name} {value:.1e}" for name, value in _worst(group).items()),
         )
     console.print(table)
+    lines = []
+    by_note: dict[str, list[str]] = {}
+    for name, note in _hardware_notes(plan).items():
+        by_note.setdefault(note, []).append(name)
+    if by_note:
+        lines.append(f"{INTERPRETER_REMARK}. The workloads were tiny")
+    lines += [f"{note}: {', '.join(names)}" for note, names in by_note.items()]
+    lines += _left_out_lines(plan)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     failed = sum(r.outcome.status != "PASSED" for r in results)
     console.print(f"{len(results) - failed} of {len(results)} cases passed", style="red" if failed else "green")
 
 
-def _document(suite: str, device_type: str, results: list[VerifyResult]) -> dict[str, Any]:
+def _document(suite: str, device_type: str, plan: VerifyPlan, results: list[VerifyResult]) -> dict[str, Any]:
+    notes = _hardware_notes(plan)
     return {
         "schema": DOCUMENT_SCHEMA,
         "command": "verify",
@@ -164,10 +231,14 @@ def _document(suite: str, device_type: str, results: list[VerifyResult]) -> dict
         "device": device_type,
         "passed": sum(r.outcome.status == "PASSED" for r in results),
         "failed": sum(r.outcome.status != "PASSED" for r in results),
+        "remarks": [INTERPRETER_REMARK] if notes else [],
+        "hardware": notes,
+        "left_out": [asdict(each) for each in plan.left_out],
         "cases": [
             {
                 "op": r.case.workload.op,
                 "impl": r.case.impl,
+                "where": r.case.where,
                 "axes": r.case.workload.axis_values,
                 "distribution": r.case.workload.distribution,
                 "seed": r.case.workload.seed,

@@ -11,6 +11,7 @@ from dsabench.kernels.implementation import Config, ConfigValue, Implementation
 from dsabench.kernels.machine import cpu_device_key
 from dsabench.kernels.op import Axes, Outputs
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names
+from dsabench.kernels.triton.runtime import INTERPRET_ENV
 from dsabench.kernels.tuned_table import nearest_config, nearest_entries
 
 PREFERENCE = ("cuda", "triton", "tilelang", "cpu")
@@ -37,6 +38,7 @@ def choose(op: str, axes: Axes, device: torch.device, impl: str | None, config: 
         if device.type not in chosen.device_types:
             raise ValueError(
                 f"impl = {impl!r} runs on {' or '.join(chosen.device_types)} tensors, the arguments are on {device.type}"
+                + _interpreter_hint(chosen, device)
             )
         reason = chosen.unavailable()
         if reason:
@@ -48,6 +50,15 @@ def choose(op: str, axes: Axes, device: torch.device, impl: str | None, config: 
     if tuned is not None and chosen.constraint(tuned, axes) is None:
         return chosen, tuned
     return chosen, chosen.default_config(axes)
+
+
+def _interpreter_hint(implementation: Implementation, device: torch.device) -> str:
+    """What would help a Triton kernel that is on the wrong side of TRITON_INTERPRET, else nothing."""
+    if implementation.emulated():
+        return f" ({INTERPRET_ENV} is set: unset it to run on a GPU)"
+    if implementation.plan is not None and device.type == "cpu":
+        return f"; set {INTERPRET_ENV}=1 before Python starts to run it in Triton's interpreter on CPU tensors"
+    return ""
 
 
 def _default_implementation(op: str, axes: Axes, device: torch.device, key: str | None) -> Implementation:

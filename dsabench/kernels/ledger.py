@@ -43,9 +43,9 @@ class Verification:
 
 
 def needs_hardware(implementation: Implementation) -> bool:
-    """Whether only a GPU can prove it. A kernel with a plan is compiled for one, even where Triton's interpreter makes the CPU the
-    device of this process; one that takes CPU tensors too has been run as it is."""
-    return implementation.plan is not None or "cpu" not in implementation.device_types
+    """Whether only a GPU can prove it. A kernel with a plan is compiled for one, even where an emulation makes the CPU the device
+    of this process; one that takes CPU tensors as it is has been run."""
+    return implementation.plan is not None or implementation.emulated() or "cpu" not in implementation.device_types
 
 
 def verified_on(op: str, impl: str) -> tuple[Verification, ...]:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from dsabench.autotune.budget import Budget, BudgetError, fair_share, parse_duration
 from dsabench.autotune.plan import breadth_first, make_plan
+from dsabench.bench.device import DeviceError
 from dsabench.bench.suites import load_suite
+from dsabench.kernels import registry
 from dsabench.kernels.op import UnknownNameError
-from dsabench.kernels.registry import op_names
+from dsabench.kernels.registry import get_implementation, op_names
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,44 @@ def test_a_device_without_implementations_leaves_every_op_named():
     plan = make_plan(load_suite("tiny", ops=("topk_select",)).workloads, [], "tpu")
     assert plan.pairs == ()
     assert plan.unavailable == ("topk_select: no implementation for tpu can run here",)
+
+
+@pytest.fixture(params=["no GPU", "interpreted"])
+def kernel(request, monkeypatch):
+    """A kernel written for a GPU on a machine without one; with TRITON_INTERPRET=1 it takes CPU tensors."""
+    made = replace(
+        get_implementation("topk_select", "torch"),
+        name="kernel",
+        device_types=("cuda",) if request.param == "no GPU" else ("cpu",),
+        unavailable=lambda: "needs an NVIDIA GPU" if request.param == "no GPU" else None,
+        emulated=lambda: request.param == "interpreted",
+        plan=lambda inputs, outputs, config: [],
+    )
+    monkeypatch.setitem(registry._plugins, ("topk_select", "kernel"), made)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_kernel_without_its_gpu_is_never_timed_and_that_is_said():
+    workloads = load_suite("tiny", ops=("topk_select", "indexer_logits")).workloads
+    for impls in ([], ["kernel", "cpu"]):
+        plan = make_plan(workloads, impls, "cpu")
+        assert "kernel" not in {p.implementation.name for p in plan.pairs}
+        assert "cpu" in {p.implementation.name for p in plan.pairs if p.search}
+        (line,) = [line for line in plan.unavailable if line.startswith("kernel ")]
+        assert line.startswith("kernel (topk_select): needs an NVIDIA GPU to be timed")
+
+
+@pytest.mark.usefixtures("kernel")
+def test_asking_only_for_a_kernel_without_its_gpu_is_one_clear_error():
+    with pytest.raises(DeviceError, match="impl kernel: needs an NVIDIA GPU to be timed") as caught:
+        make_plan(load_suite("tiny", ops=("topk_select",)).workloads, ["kernel"], "cpu")
+    for command in ("dsabench inspect", "dsabench verify"):
+        assert command in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_asking_only_for_what_is_unavailable_gives_its_reason(monkeypatch):
+    broken = replace(get_implementation("topk_select", "torch"), name="broken", unavailable=lambda: "needs more")
+    monkeypatch.setitem(registry._plugins, ("topk_select", "broken"), broken)
+    with pytest.raises(DeviceError, match="topk_select/broken: needs more"):
+        make_plan(load_suite("tiny", ops=("topk_select",)).workloads, ["broken"], "cpu")

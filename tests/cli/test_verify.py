@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dsabench.bench.suites import suite_names
-from dsabench.kernels.registry import get_op, op_names
+from dsabench.kernels.ledger import hardware_note
+from dsabench.kernels.registry import get_op, implementation_names, op_names
 
 FAULTY = """
 import ctypes, time
@@ -43,10 +45,18 @@ add("scribbling", lambda i, o: i.logits.mul_(2))
 """
 
 
-def dsabench(*words: str) -> subprocess.CompletedProcess[str]:
+INTERPRETED = str(Path(__file__).parent.parent / "bench" / "interpreted_plugin.py")
+
+
+def dsabench(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """In an environment without TRITON_INTERPRET, as a user's is, unless `more` has it."""
     code = "from dsabench.cli.app import main; main()"
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     return subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=environment | {"COLUMNS": "200"} | more,
     )
 
 
@@ -69,7 +79,9 @@ def by_impl(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_fault_is_named_and_the_run_goes_on(plugin: str, one_row_suite: str) -> None:
-    done = dsabench("verify", "--plugin", plugin, "--suite", one_row_suite, "--json")
+    wanted = ("cpu", "torch", "right", "wrong", "crashing", "raising", "flickering", "scribbling")
+    narrow = [word for impl in wanted for word in ("--impl", impl)]
+    done = dsabench("verify", "--plugin", plugin, "--suite", one_row_suite, *narrow, "--json")
     assert done.returncode == 1, done.stderr
     cases = by_impl(json.loads(done.stdout))
     assert {impl: case["status"] for impl, case in cases.items()} == {
@@ -105,6 +117,68 @@ def test_the_verify_suite_takes_every_distribution() -> None:
     assert document["passed"] == len(document["cases"]) > 50
 
 
+@pytest.mark.parametrize("variable", [{}, {"TRITON_INTERPRET": "1"}], ids=["unset", "set"])
+def test_a_gpus_kernel_runs_in_the_interpreter_and_stays_unverified(
+    one_row_suite: str, variable: dict[str, str]
+) -> None:
+    words = ("verify", "--plugin", INTERPRETED, "--suite", one_row_suite, "--device", "cpu")
+    narrow = ("--impl", "ranked", "--impl", "miscounted", "--impl", "cpu")
+    done = dsabench(*words, *narrow, "--json", **variable)
+    assert done.returncode == 1, done.stderr
+    document = json.loads(done.stdout)
+    cases = by_impl(document)
+    assert {impl: (case["where"], case["status"]) for impl, case in cases.items()} == {
+        "cpu": ("cpu", "PASSED"),
+        "ranked": ("interpreter", "PASSED"),
+        "miscounted": ("interpreter", "INCORRECT"),
+    }
+    assert "higher scores" in cases["miscounted"]["reason"]
+    assert document["device"] == "cpu"
+    assert document["left_out"] == []
+    assert document["hardware"] == {
+        "topk_select/ranked": "unverified on hardware",
+        "topk_select/miscounted": "unverified on hardware",
+    }
+    (remark,) = document["remarks"]
+    assert "not the code compiled for a GPU" in remark
+    text = dsabench(*words, "--impl", "ranked", **variable)
+    assert text.returncode == 0, text.stderr
+    assert remark in text.stdout
+    assert "unverified on hardware: topk_select/ranked" in text.stdout
+    assert " interpreter " in text.stdout
+
+
+def test_what_runs_on_the_cpu_has_nothing_to_do_with_the_interpreter(one_row_suite: str) -> None:
+    done = dsabench("verify", "--suite", one_row_suite, "--impl", "cpu")
+    assert done.returncode == 0
+    assert "interpreter" not in done.stdout
+    assert "unverified" not in done.stdout
+
+
+def test_the_interpreter_leaves_large_workloads_out_in_one_line(tmp_path: Path) -> None:
+    suite = tmp_path / "large.toml"
+    text = 'name = "large"\ndescription = "d"\n[[workload]]\nop = "topk_select"\nrows = [{}]\ns_kv = 65536\nk = 7\n'
+    suite.write_text(text.format("64, 65, 66, 67, 68, 69, 70"))
+    words = ("verify", "--plugin", INTERPRETED, "--suite", str(suite), "--device", "cpu", "--impl", "ranked")
+    done = dsabench(*words)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "more than 2 MiB of inputs and outputs, too much for the interpreter" in done.stderr
+    assert "rows=64 s_kv=64k" in done.stderr
+    assert "and 2 more" in done.stderr
+    document = json.loads(dsabench(*words, "--impl", "cpu", "--json").stdout)
+    assert len(document["left_out"]) == 7
+    assert {case["impl"] for case in document["cases"]} == {"cpu"}
+
+
+def test_a_kernel_of_ours_passes_in_the_interpreter() -> None:
+    done = dsabench("verify", "--impl", "triton", "--device", "cpu", "--op", "topk_select", "--json")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    document = json.loads(done.stdout)
+    assert {case["where"] for case in document["cases"]} == {"interpreter"}
+    assert {case["distribution"] for case in document["cases"]} == set(get_op("topk_select").distributions)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -114,6 +188,7 @@ def test_the_verify_suite_takes_every_distribution() -> None:
         (["verify", "--context", "0"], "context must be at least 1"),
         (["verify", "--plugin", "missing.py"], "missing.py is not a Python file"),
         (["verify", "--device", "tpu"], "unknown device 'tpu'"),
+        (["verify", "--device", "cuda:99"], "device cuda:99: torch"),
         (["list", "--op", "topk_selct"], "did you mean 'topk_select'"),
     ],
 )
@@ -131,6 +206,28 @@ def test_list_names_everything() -> None:
         assert name in text
 
 
+def test_list_says_where_a_gpus_kernel_runs_and_that_no_gpu_proved_it() -> None:
+    lines = dsabench("list").stdout.splitlines()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    found = {(row[0], row[1]): row for row in rows if row[0] in op_names()}
+    assert len(found) == sum(len(implementation_names(op)) for op in op_names())
+    for (op, impl), row in found.items():
+        if impl != "triton":
+            assert row[-1] == "–"
+            continue
+        assert row[2] == "cuda"
+        assert row[-1] == hardware_note(op, impl)
+        if not torch.cuda.is_available():
+            assert row[-2] == "interpreter only"
+
+
+def test_list_imports_no_triton() -> None:
+    code = "import sys\nfrom dsabench.cli.app import run\nassert run({!r}) == 0\nassert 'triton' not in sys.modules"
+    for words in (["list"], ["list", "--json"], ["list", "--op", "topk_select"], ["doctor"]):
+        done = subprocess.run([sys.executable, "-c", code.format(words)], capture_output=True, text=True)
+        assert done.returncode == 0, (words, done.stderr)
+
+
 def test_list_op_shows_axes_distributions_and_tunables() -> None:
     text = dsabench("list", "--op", "sparse_mla_decode").stdout
     for word in ("page", "topk", "all_padded", "DEQUANT", "permute", "SPLITS"):
@@ -145,6 +242,11 @@ def test_list_json() -> None:
         for implementation in op["implementations"]:
             assert implementation["legal_configs"] > 1
             assert set(implementation["default_config"]) == {t["name"] for t in implementation["tunables"]}
+            kernel = implementation["impl"] == "triton"
+            assert implementation["hardware"] == (hardware_note(op["op"], "triton") if kernel else None)
+            assert implementation["here"] in (("yes", "interpreter") if kernel else ("yes",))
+            assert (implementation["unavailable"] is None) == (implementation["here"] == "yes")
+            assert kernel == (implementation["devices"] == ["cuda"])
     assert {s["suite"] for s in document["suites"]} == set(suite_names())
 
 
@@ -156,6 +258,13 @@ def test_doctor_json() -> None:
         assert "cpu" in findings[op]["text"]
         assert "torch" in findings[op]["text"]
     assert findings["device key"]["text"].startswith("cpu-")
+    assert findings["ptxas"]["text"].endswith("ptxas")
+    assert findings["cuobjdump"]["text"].endswith("cuobjdump")
+    assert "sm_90a" in findings["inspect"]["text"]
+    assert "TRITON_INTERPRET=1" in findings["interpreter"]["text"]
+    for op in op_names():
+        if "triton" in implementation_names(op) and hardware_note(op, "triton") == "unverified on hardware":
+            assert f"{op}/triton" in findings["hardware"]["text"]
     assert {f["state"] for f in document["findings"]} <= {"ok", "note", "missing"}
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,8 @@ import pytest
 import torch
 
 import dsabench
-from dsabench.kernels import dispatch, machine, tuned_table
+from dsabench.kernels import dispatch, machine, registry, tuned_table
+from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.registry import get_implementation, get_op, op_names
 from dsabench.kernels.source_hash import source_hash
 from dsabench.kernels.workload import Workload
@@ -73,6 +78,71 @@ def test_the_library_computes_what_the_reference_says(op: str, impl: str | None)
     rows = torch.arange(contract.row_count(inputs))
     verdict = contract.check(inputs, outputs, rows, contract.reference(inputs, rows))
     assert verdict.passed, verdict.reason
+
+
+def gpu_kernel(**fields: Any) -> Implementation:
+    """A kernel that is compiled for a GPU: right, so that a call of it can be told from no call."""
+    base = get_implementation("topk_select", "torch")
+    return replace(
+        base,
+        name="kernel",
+        device_types=("cuda",),
+        unavailable=lambda: "needs an NVIDIA GPU",
+        plan=lambda inputs, outputs, config: [],
+        **fields,
+    )
+
+
+def topk(impl: str | None) -> torch.Tensor:
+    zeros = torch.zeros(2, dtype=torch.int32)
+    return dsabench.topk_select(torch.arange(16.0).reshape(2, 8), zeros, zeros + 8, k=1, impl=impl)
+
+
+def test_a_gpus_kernel_on_cpu_tensors_says_how_it_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._plugins, ("topk_select", "kernel"), gpu_kernel())
+    with pytest.raises(ValueError, match="impl = 'kernel' runs on cuda tensors, the arguments are on cpu") as caught:
+        topk("kernel")
+    hint = "set TRITON_INTERPRET=1 before Python starts to run it in Triton's interpreter on CPU tensors"
+    assert hint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_emulated_kernel_runs_when_it_is_asked_for_and_never_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    base = get_implementation("topk_select", "torch")
+
+    def run(inputs: Any, outputs: Any, config: Any) -> None:
+        calls.append("kernel")
+        base.run(inputs, outputs, config)
+
+    interpreted = replace(gpu_kernel(run=run), device_types=("cpu",), unavailable=lambda: None, emulated=lambda: True)
+    monkeypatch.setitem(registry._plugins, ("topk_select", "kernel"), interpreted)
+    monkeypatch.setattr(dispatch, "PREFERENCE", ("kernel", "cpu"))
+    assert topk(None).tolist() == [[7], [7]]
+    assert calls == []
+    assert topk("kernel").tolist() == [[7], [7]]
+    assert calls == ["kernel"]
+    axes = get_op("topk_select").complete_axes({})
+    with pytest.raises(ValueError, match="TRITON_INTERPRET is set: unset it"):
+        dispatch.choose("topk_select", axes, torch.device("cuda"), "kernel", None)
+
+
+@pytest.mark.parametrize("interpret", ["1", None])
+def test_the_triton_implementation_on_cpu_tensors(interpret: str | None) -> None:
+    """In a process of its own: Triton reads the variable when it is imported."""
+    code = (
+        "import torch, dsabench\n"
+        "zeros = torch.zeros(2, dtype=torch.int32)\n"
+        "logits = torch.arange(16.0).reshape(2, 8)\n"
+        "print(dsabench.topk_select(logits, zeros, zeros + 8, k=1, impl='triton').tolist())\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    environment |= {"TRITON_INTERPRET": interpret} if interpret else {}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    if interpret:
+        assert done.stdout.strip() == "[[7], [7]]", done.stderr
+    else:
+        assert "set TRITON_INTERPRET=1 before Python starts" in done.stderr.splitlines()[-1]
 
 
 def test_without_a_table_our_kernel_and_its_default() -> None:
