@@ -23,8 +23,9 @@ _ALIGNMENT = 16
 
 
 def ast_source(launch: Launch) -> Any:
-    """A triton.compiler.ASTSource. Pointers count as aligned to 16 bytes, integers are specialized on 1 and on multiples of
-    16, as Triton's launcher does. Raises TypeError for an argument that no signature has a type for."""
+    """A triton.compiler.ASTSource. Storage counts as aligned to 16 bytes, so that a tensor is when it begins at such an offset;
+    integers are specialized on 1 and on multiples of 16, as Triton's launcher does. Raises TypeError for an argument that no
+    signature has a type for."""
     from triton.compiler import ASTSource
 
     kernel = launch.kernel
@@ -33,14 +34,21 @@ def ast_source(launch: Launch) -> Any:
     attributes: dict[tuple[int, ...], list[list[Any]]] = {}
     for number, parameter in enumerate(kernel.params):
         value = launch.arguments[parameter.name]
-        if parameter.is_constexpr or value is None or (value == 1 and isinstance(value, int)):
+        specialized = not parameter.do_not_specialize
+        if parameter.is_constexpr or value is None or (specialized and type(value) is int and value == 1):
             signature[parameter.name] = "constexpr"
             constants[parameter.name] = value
             continue
         signature[parameter.name] = _type_name(parameter.name, value)
-        if isinstance(value, torch.Tensor) or (isinstance(value, int) and value % _ALIGNMENT == 0):
+        if specialized and not parameter.do_not_specialize_on_alignment and _aligned(value):
             attributes[(number,)] = [["tt.divisibility", _ALIGNMENT]]
     return ASTSource(kernel, signature=signature, constexprs=constants, attrs=attributes)
+
+
+def _aligned(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.storage_offset() * value.element_size() % _ALIGNMENT == 0
+    return type(value) is int and value % _ALIGNMENT == 0
 
 
 def _type_name(name: str, value: Any) -> str:

@@ -1,0 +1,173 @@
+"""What inspecting a config finds, as strict records: the lines of inspect.jsonl and the rows of `inspect --json`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dsabench.bench.records import ConfigValues, Record
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(StrEnum):
+    """How compiling a config ended; each but COMPILED carries its reason."""
+
+    COMPILED = "COMPILED"
+    COMPILE_ERROR = "COMPILE_ERROR"
+    CRASHED = "CRASHED"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+
+
+class Flag(StrEnum):
+    """What is wrong with a config's machine code, worst first. `cannot launch` is a fact of the hardware's limits; the rest cost
+    time, how much only a GPU says."""
+
+    CANNOT_LAUNCH = "cannot launch"
+    FP8_FELL_BACK = "fp8 product fell back"
+    SPILLS_IN_LOOP = "spills in the main loop"
+    SERIALIZED = "wgmma serialized"
+    NO_TENSOR_CORE = "product without tensor cores"
+    MMA_SYNC = "mma.sync instead of wgmma"
+    REPEATED = "tensor cores repeat work"
+    SPILLS = "spills outside the main loop"
+    ONE_BLOCK = "one block an SM"
+
+
+OutcomeField = Annotated[Outcome, Field(strict=False)]
+FlagField = Annotated[Flag, Field(strict=False)]
+
+
+class SpanRecord(Record):
+    """Counts over a stretch of SASS, each instruction once."""
+
+    instructions: int
+    sass: dict[str, int]
+    """by family (`HGMMA`, `LDGSTS`, …); those of the issue's list also where there are none"""
+    products: dict[str, int]
+    """tensor-core instructions by shape, e.g. `HGMMA.64x128x16.F32.BF16`"""
+
+
+class ProductRecord(Record):
+    """Tensor-core FLOPs of one block: what the source's `tl.dot` ask for and what the instructions issue, see
+    `autotune.inspect.products`."""
+
+    in_loop: bool
+    """one trip of the main loop; false: the whole kernel, each instruction once"""
+    trips: int
+    """trips of the source's loop that one trip of the machine's loop makes"""
+    useful_flops: int
+    issued_flops: int
+    fp8_useful_flops: int
+    fp8_issued_flops: int
+
+    @property
+    def useful_fraction(self) -> float | None:
+        """None when nothing is issued: the product runs without tensor cores."""
+        return self.useful_flops / self.issued_flops if self.issued_flops else None
+
+
+class CodeRecord(Record):
+    """One kernel as compiled: independent of its grid, and what the cache keeps."""
+
+    kernel: str
+    num_warps: int
+    num_stages: int
+    ptx: str
+    """12 hex digits of the PTX's hash (without line information)"""
+    registers: int
+    """of a thread"""
+    local_bytes: int
+    """local memory of a thread: room for spilled registers"""
+    spill_store_bytes: int
+    spill_load_bytes: int
+    """bytes a thread stores and loads by spilling, each instruction once"""
+    shared_bytes: int
+    """of a block"""
+    whole: SpanRecord
+    loop: SpanRecord | None
+    """the main loop: the one with most tensor-core instructions, else the longest innermost one"""
+    products: ProductRecord | None
+    serialized: bool
+    """ptxas says that wgmma instructions wait for one another"""
+    losses: list[str]
+    """all of ptxas's performance warnings"""
+    compile_s: float
+    """source to cubin, in a process that has the compiler loaded"""
+
+
+class LaunchRecord(Record):
+    """One launch of a config."""
+
+    code: CodeRecord
+    grid: list[int]
+    blocks_per_sm: int
+    warps_per_sm: int
+    limited_by: Literal["blocks", "warps", "registers", "shared memory"]
+    """what allows no more blocks on an SM"""
+    cannot_launch: str
+    """why the driver would refuse it; empty when it would not"""
+
+
+class Inspection(Record):
+    """One config of one implementation on one workload, compiled and read. Nothing here was run.
+
+    registers, spill_bytes, local_bytes, shared_bytes, blocks_per_sm and useful_fraction are the worst of its launches, sass and
+    compile_s their sum; null when it did not compile.
+    """
+
+    kind: Literal["inspection"] = "inspection"
+    op: str
+    impl: str
+    axes: dict[str, int]
+    config: ConfigValues
+    is_default: bool
+    outcome: OutcomeField
+    reason: str
+    """why it did not compile"""
+    output: str
+    """the end of what a failed compile printed"""
+    can_launch: bool | None
+    cannot_launch: str
+    flags: list[FlagField]
+    registers: int | None
+    spill_bytes: int | None
+    """spill stores and loads of a thread, each instruction once"""
+    local_bytes: int | None
+    shared_bytes: int | None
+    blocks_per_sm: int | None
+    useful_fraction: float | None
+    """useful / issued tensor-core FLOPs in the main loop; null without products or without tensor cores"""
+    sass: dict[str, int] | None
+    compile_s: float | None
+    launches: list[LaunchRecord]
+    same_code_as: ConfigValues | None
+    """the first config of this workload with the same PTX, launch by launch; null for that one itself"""
+
+
+class SourceRecord(Record):
+    source: str
+    """hash of the kernel's source"""
+    hardware: str
+    """`unverified on hardware`, or where this source was run and right"""
+
+
+class InspectHeader(Record):
+    kind: Literal["header"] = "header"
+    schema_version: int = SCHEMA_VERSION
+    started: str
+    """ISO 8601, UTC"""
+    command: str
+    arch: str
+    versions: dict[str, str]
+    """dsabench, triton, ptxas, cuobjdump, nvdisasm"""
+    git_commit: str
+    suite: str
+    sources: dict[str, SourceRecord]
+    """by `op/impl`"""
+
+
+AnyInspectRecord = Annotated[InspectHeader | Inspection, Field(discriminator="kind")]

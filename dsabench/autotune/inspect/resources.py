@@ -1,0 +1,66 @@
+"""What a compiled kernel takes from an SM: registers and local memory from cuobjdump, spills and warnings from ptxas's log."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+_FUNCTION = re.compile(r"^\s*Function (\S+):\s*$\s*(.*)$", re.MULTILINE)
+_ITEM = re.compile(r"\b(REG|STACK|LOCAL):(\d+)")
+_SPILLS = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
+_PERFORMANCE = re.compile(r"ptxas\s+\w+\s*:\s*(\(C\d+\)\s*Potential Performance Loss:.*)")
+
+
+class ResourceError(Exception):
+    """cuobjdump or ptxas did not say what it should."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """registers: of a thread; local_bytes: local memory of a thread, which Triton's kernels have for spills only."""
+
+    registers: int
+    local_bytes: int
+
+
+@dataclass(frozen=True)
+class PtxasLog:
+    """spill_store_bytes, spill_load_bytes: over the whole code, each instruction once; losses: ptxas's own warnings."""
+
+    spill_store_bytes: int
+    spill_load_bytes: int
+    losses: tuple[str, ...]
+
+    @property
+    def serialized(self) -> bool:
+        """wgmma instructions wait for one another, so that the tensor cores idle between them (C7510 to C7519)."""
+        return any("wgmma" in loss and "serialized" in loss for loss in self.losses)
+
+
+def read_resources(cubin: bytes, kernel: str, cuobjdump: str, timeout_s: float) -> Resources:
+    """2 ms. Raises ResourceError. (cuobjdump's SHARED is the 1 KB the system reserves, not what Triton asks for at launch.)"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(cubin)
+        done = subprocess.run(
+            [cuobjdump, "--dump-resource-usage", str(path)], capture_output=True, text=True, timeout=timeout_s
+        )
+    items = {name: dict(_ITEM.findall(line)) for name, line in _FUNCTION.findall(done.stdout)}.get(kernel)
+    if not items or set(items) != {"REG", "STACK", "LOCAL"}:
+        said = " ".join((done.stderr or done.stdout).split())[:200]
+        raise ResourceError(
+            f"cuobjdump names no resources of {kernel} (exit code {done.returncode}): {said or 'nothing'}"
+        )
+    return Resources(int(items["REG"]), int(items["STACK"]) + int(items["LOCAL"]))
+
+
+def read_ptxas_log(log: str) -> PtxasLog:
+    """Raises ResourceError when the log holds no figures: then the warnings may be missing too."""
+    spills = _SPILLS.findall(log)
+    if not spills:
+        raise ResourceError("ptxas printed no figures of the kernel; is TRITON_DUMP_PTXAS_LOG known to this Triton?")
+    losses = tuple(" ".join(loss.split()) for loss in _PERFORMANCE.findall(log))
+    return PtxasLog(sum(int(s) for s, _ in spills), sum(int(l) for _, l in spills), losses)

@@ -1,0 +1,72 @@
+"""inspect.jsonl: a header, then one line for each config, in the order of the grid."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from dsabench.autotune.inspect.records import SCHEMA_VERSION, AnyInspectRecord, InspectHeader, Inspection
+
+RESULTS_NAME = "inspect.jsonl"
+_adapter: TypeAdapter[AnyInspectRecord] = TypeAdapter(AnyInspectRecord)
+
+
+class ResultsError(Exception):
+    """A file that cannot be written, read or understood; the message names it and the line."""
+
+
+@dataclass(frozen=True)
+class Inspections:
+    header: InspectHeader
+    configs: tuple[Inspection, ...]
+
+
+def write_inspections(folder: Path, header: InspectHeader, inspections: Sequence[Inspection]) -> Path:
+    """Writes `folder`/inspect.jsonl whole or not at all, over an older one: everything in it can be made again. Raises
+    ResultsError."""
+    path = folder / RESULTS_NAME
+    text = "".join(record.model_dump_json() + "\n" for record in (header, *inspections))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def read_inspections(path: Path) -> Inspections:
+    """Reads a file that `write_inspections` wrote, or the one in a folder. Raises ResultsError when it is missing, of another
+    schema, or malformed."""
+    if path.is_dir():
+        path = path / RESULTS_NAME
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_adapter.validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ResultsError(f"{path}, line {number}: {where or 'not JSON'}: {first['msg']}") from error
+    if not records or not isinstance(records[0], InspectHeader):
+        raise ResultsError(f"{path} does not begin with a header")
+    header = records[0]
+    if header.schema_version != SCHEMA_VERSION:
+        raise ResultsError(f"{path}: schema version {header.schema_version}; this dsabench reads {SCHEMA_VERSION}")
+    return Inspections(header, tuple(record for record in records[1:] if isinstance(record, Inspection)))
