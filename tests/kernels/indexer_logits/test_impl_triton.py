@@ -87,6 +87,20 @@ def test_one_window_for_all_rows_at_every_edge_of_tiles_and_runs(start, end, s_k
     assert check_all_rows(OP, inputs, (logits,)).passed
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("window", [(0, 530), (300, 530), (0, 100), (260, 520), (528, 530), (530, 0)])
+def test_a_run_of_keys_writes_no_columns_of_others(runs, window):
+    """On a GPU nothing orders two programs that write the same element."""
+    inputs = inputs_of({"s_q": 3, "s_kv": 530, "h": 8})
+    inputs = replace(inputs, ks=torch.full_like(inputs.ks, window[0]), ke=torch.full_like(inputs.ke, window[1]))
+    outputs = poisoned_outputs(OP, inputs)
+    (launch,) = plan(inputs, outputs, {**default_config(OP.axes_of(inputs)), "KV_TILES": 4})
+    assert launch.grid == (1, 3)
+    replace(launch, grid=(1, runs)).run()
+    written = outputs[0].view(torch.uint8).ne(0x7F).view(3, 530, 4).any(-1)
+    assert torch.equal(written, (torch.arange(530) < 256 * runs).expand(3, -1))
+
+
 def test_launches_are_bitwise_equal_and_leave_the_inputs_alone():
     inputs = inputs_of({**RAGGED, "s_q": 5, "s_kv": 150}, "ragged_windows")
     tensors = [getattr(inputs, name) for name in ("q", "k", "k_scale", "weights", "ks", "ke")]

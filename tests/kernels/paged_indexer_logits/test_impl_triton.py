@@ -72,6 +72,20 @@ def test_table_entries_past_a_context_are_not_used(length, garbage):
     assert_right(replace(inputs, context_lens=lens, block_table=table), {"KV_TILES": 4})
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("length", [0, 100, 256, 300, 530])
+def test_a_run_of_columns_writes_no_others(runs, length):
+    """On a GPU nothing orders two programs that write the same element."""
+    inputs = inputs_of({"b": 1, "next_n": 3, "s_kv": 530, "h": 8})
+    inputs = replace(inputs, context_lens=torch.full_like(inputs.context_lens, length))
+    outputs = poisoned_outputs(OP, inputs)
+    (launch,) = plan(inputs, outputs, {**default_config(OP.axes_of(inputs)), "KV_TILES": 4})
+    assert launch.grid == (1, 3)
+    replace(launch, grid=(1, runs)).run()
+    written = outputs[0].view(torch.uint8).ne(0x7F).view(3, 530, 4).any(-1)
+    assert torch.equal(written, (torch.arange(530) < 256 * runs).expand(3, -1))
+
+
 def test_a_cache_without_blocks_is_not_read():
     inputs = inputs_of({"b": 2, "next_n": 1, "s_kv": 70, "h": 8})
     inputs = replace(inputs, k_cache=inputs.k_cache[:0], context_lens=torch.zeros_like(inputs.context_lens))
