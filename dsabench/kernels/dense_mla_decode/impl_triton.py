@@ -25,7 +25,7 @@ BLOCK_KV = 64
 form (C7515), and the swapped form's products fall back to mma.sync below 64."""
 
 NUM_STAGES = 2
-"""Two tiles of 74 KB are in shared memory at a time; a third does not fit beside 32 queries (37 KB)."""
+"""Two tiles of 74 KB are in shared memory at a time; a third does not fit beside 16 rows (18 KB) any more."""
 
 
 def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
@@ -80,8 +80,13 @@ def constraint(config: Config, axes: Axes) -> str | None:
         return f"wgmma has 64 rows: with BLOCK_H = {block_h} unswapped, products fall back to mma.sync"
     if block_h == 64 and warps == 4:
         return "one warpgroup does not hold the 64 × 512 sums: they spill"
+    if block_h == 32 and warps == 4 and axes["page"] % BLOCK_KV:
+        return f"32 × 512 sums and an address for each key of pages of {axes['page']} spill in one warpgroup"
     if block_h > 16 and rows <= block_h // 2:
         return f"half of the {block_h} rows or more would be padding: a sequence has {rows}"
+    row_tiles = -(-rows // block_h)
+    if block_h < 64 and row_tiles > 2:
+        return f"every key would be read {row_tiles} times, where tiles of 64 rows share it"
     if splits > 1:
         key_tiles = -(-axes["s_kv"] // BLOCK_KV)
         if splits > key_tiles:
