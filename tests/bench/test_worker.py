@@ -197,3 +197,17 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
         time.sleep(0.1)
     psutil.Process(pid).kill()
     pytest.fail("the worker still ran ten seconds after its parent was killed")
+
+
+def test_a_workers_environment_is_its_own(tmp_path, monkeypatch):
+    """The variable that the worker must not find is hidden while it starts, the one it must find is not left behind."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.delenv("DSABENCH_SEEN", raising=False)
+    with Worker(tmp_path / "log", environment={"TRITON_INTERPRET": None, "DSABENCH_SEEN": "yes"}) as worker:
+        worker.start()
+        seen = psutil.Process(worker.pid).environ()
+    assert seen["DSABENCH_SEEN"] == "yes"
+    assert "TRITON_INTERPRET" not in seen
+    assert seen["GOMP_SPINCOUNT"] == "20000"
+    assert os.environ["TRITON_INTERPRET"] == "1"
+    assert "DSABENCH_SEEN" not in os.environ
