@@ -4,9 +4,10 @@ Contract: REFERENCE §2, `indexer_logits`. Layout: all tensors as they come; a t
 kernels.triton.triton_indexer.
 
 1. A program takes BLOCK_Q queries and a run of keys. Queries and weights stay in shared memory and registers.
-2. From the lowest start to the highest end of its queries' windows it streams BLOCK_KV keys at a time through shared memory.
+2. From the lowest start to the highest end of its queries' windows it streams BLOCK_KV keys at a time through shared memory
+   (one stretch, so that the loads pipeline; the windows of neighbouring queries leave no gaps in practice).
 3. Each tile is one product [BLOCK_KV, 128] × [128, BLOCK_Q·H]; relu, weights, the sum over heads and k_scale in registers.
-4. Columns outside a query's window are written as -inf, tiles that no window reaches without reading a key.
+4. Columns outside a query's window are written as -inf, the tiles before and after that stretch without reading a key.
 5. Every element of the output is written once, by one program.
 """
 
