@@ -113,7 +113,7 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
         num_warps=_WARPS,
         num_stages=int(config["NUM_STAGES"]),
     )
-    return [attend] if splits == 1 else [attend, merge_launch(out, lse, *outputs, inputs.attn_sink)]
+    return [attend] if splits == 1 else [attend, merge_launch(out, lse, outputs[0], outputs[1], inputs.attn_sink)]
 
 
 def describe(config: Config) -> str:

@@ -20,10 +20,13 @@ _BLOCKS_H = (16, 32, 64)
 
 SWAP = Tunable("SWAP", (False, True), "products with keys, not heads, as the left operand's rows", recompiles=True)
 BLOCK_H = Tunable("BLOCK_H", _BLOCKS_H, "query heads per program", recompiles=True)
-BLOCK_KV = Tunable("BLOCK_KV", (64, 128), "keys per tile", recompiles=True)
+BLOCK_KV = Tunable("BLOCK_KV", (32, 64, 128), "keys per tile", recompiles=True)
 NUM_WARPS = Tunable("NUM_WARPS", (4, 8), "warps per program", recompiles=True)
 NUM_STAGES = Tunable(
-    "NUM_STAGES", (1, 2, 3), "1: one tile; 2: a tile ahead; 3: and its indices before it", recompiles=True
+    "NUM_STAGES",
+    (1, 2, 3, 5),
+    "1: nothing ahead; 2: a tile ahead; 3: and its indices before it; 5: two tiles ahead",
+    recompiles=True,
 )
 
 
@@ -46,14 +49,20 @@ def constraint(config: Config, axes: Axes) -> str | None:
         return f"BLOCK_H = {block_h} is more than {axes['h_q']} heads fill"
     if not config["SWAP"] and block_h < 64:
         return "wgmma takes 64 rows of its left operand: fewer heads need SWAP"
+    if config["SWAP"] and block_kv < 64:
+        return "wgmma takes 64 rows of its left operand: SWAP needs 64 keys"
     if block_h == 64 and warps == 4:
         return "the accumulator alone takes 256 registers a thread: 4 warps spill a kilobyte"
+    if block_h == 64 and block_kv == 128:
+        return "128 keys beside 64 heads spill 264 bytes a thread in the loop"
     if block_h == 32 and (warps, stages) == (4, 1):
         return "tiles loaded through registers spill 280 bytes a thread at 4 warps"
     if block_kv == 128 and (warps, stages) != (8, 1):
-        return "128 keys take 147 KB: one tile only, and 8 warps to hold the row addresses"
-    if block_kv == 128 and block_h == 64:
-        return "128 keys beside 64 heads spill 264 bytes a thread in the loop"
+        return "a tile of 128 keys takes 147 KB: there is room for one, and 4 warps cannot hold the row addresses"
+    if block_kv == 64 and stages == 5:
+        return "two tiles of 64 keys ahead do not fit in shared memory"
+    if block_kv == 32 and stages == 1:
+        return "tiles of 32 keys are for gathering ahead"
     return None
 
 

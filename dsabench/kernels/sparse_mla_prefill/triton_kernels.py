@@ -73,13 +73,16 @@ def sparse_mla_prefill(
     if topk_length_ptr is not None:
         count = tl.minimum(tl.load(topk_length_ptr + query), topk)
     indices = indices_ptr + query * topk
-    for first in range(0, count, BLOCK_KV):
+    # At least one tile, without a valid key if need be: a path around the loop would meet the last PV still under way behind
+    # it, and ptxas would serialize every wgmma (C7515, at BLOCK_KV 32).
+    stop = tl.maximum(count, 1)
+    for first in range(0, stop, BLOCK_KV):
         index = tl.load(indices + first + entry, mask=first + entry < count, other=-1)
         valid = (index >= 0) & (index < s_kv)
         kv = kv_ptr + tl.where(valid, index, 0).to(tl.int64)[:, None] * 576
         k_latent = tl.load(kv + latent[None, :], mask=valid[:, None], other=0.0)
         k_rope = tl.load(kv + 512 + rope[None, :], mask=valid[:, None], other=0.0)
-        m, l, acc = attend_mla(q_latent, q_rope, k_latent, k_rope, valid, first < count, m, l, acc, scale, SWAP, CT)
+        m, l, acc = attend_mla(q_latent, q_rope, k_latent, k_rope, valid, first < stop, m, l, acc, scale, SWAP, CT)
 
     out, lse = finish(m, l, acc, SWAP)
     if sink_ptr is not None:
