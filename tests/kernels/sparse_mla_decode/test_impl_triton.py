@@ -102,7 +102,7 @@ def test_the_default_splits_fill_the_gpu_and_no_more():
         b: IMPLEMENTATION.default_config(OP.complete_axes({"b": b, "s_q": 2, "h_q": 128}))["NUM_SPLITS"]
         for b in (2, 64, 74, 128)
     }
-    # 8 programs: 128 of 132 SMs; 256 and 512 programs fill whole waves; 296 would leave the third wave nearly empty.
+    # 8 programs: 128 of 132 SMs; 256 and 512 programs nearly fill whole waves, 296 leave most of the third empty.
     assert splits == {2: 16, 64: 1, 74: 2, 128: 1}
 
 
