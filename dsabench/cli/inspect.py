@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dsabench.autotune.inspect.arch import Arch
     from dsabench.autotune.inspect.grid import Candidate
     from dsabench.autotune.inspect.pool import Limits
-    from dsabench.autotune.inspect.records import InspectHeader, Inspection
     from dsabench.autotune.inspect.toolchain import Toolchain
+    from dsabench.bench.inspection_records import InspectHeader, Inspection
     from dsabench.kernels.implementation import ConfigValue
 
 DOCUMENT_SCHEMA = 1
@@ -66,8 +66,8 @@ def inspect(
     from dsabench.autotune.inspect.arch import get_arch
     from dsabench.autotune.inspect.grid import GridError, candidates, compiled_implementations
     from dsabench.autotune.inspect.pool import Limits
-    from dsabench.autotune.inspect.results import ResultsError, write_inspections
     from dsabench.autotune.inspect.toolchain import ToolchainError, find_toolchain
+    from dsabench.bench.inspection_file import InspectionFileError, write_inspections
     from dsabench.bench.suites import SuiteError, load_suite, parse_contexts
     from dsabench.kernels.op import UnknownNameError
     from dsabench.kernels.registry import PluginError, load_plugin
@@ -101,7 +101,7 @@ def inspect(
     if out is not None:
         try:
             written = write_inspections(Path(out), header, found)
-        except ResultsError as error:
+        except InspectionFileError as error:
             raise CommandError(str(error)) from error
     if as_json:
         print(json.dumps(_document(header, found, wall_s, written), indent=1))
@@ -174,7 +174,7 @@ def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: st
     from datetime import UTC, datetime
 
     from dsabench import __version__
-    from dsabench.autotune.inspect.records import InspectHeader, SourceRecord
+    from dsabench.bench.inspection_records import InspectHeader, SourceRecord
     from dsabench.bench.provenance import git_commit
     from dsabench.kernels.ledger import hardware_note
 

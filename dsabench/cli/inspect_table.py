@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsabench.autotune.inspect.records import Flag, InspectHeader, Inspection
 from dsabench.autotune.inspect.summary import Summary, summaries
+from dsabench.bench.inspection_records import Flag, InspectHeader, Inspection
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,9 +23,9 @@ _WORDS = {  # Flag.ONE_BLOCK stands in its column
     Flag.SPILLS: "spills",
 }
 _LEGEND = (
-    "* default. regs, spill (bytes stored and loaded), smem: a thread's, a thread's, a block's; the worst of a config's launches. "
-    "blk: blocks an SM (!: one). products: tensor-core instructions in the main loop. useful: share of the issued tensor-core FLOPs that the "
-    "source asks for. same: further configs with this machine code. sec: compile time."
+    "* default. regs, spill (bytes stored and loaded): of a thread; smem: of a block; each the worst of a config's launches. "
+    "blk: blocks an SM (!: one). products: tensor-core instructions in the main loop. useful: share of the issued tensor-core "
+    "FLOPs that the source asks for. same: further configs with this machine code. sec: compile time."
 )
 Group = tuple[str, str, tuple[tuple[str, int], ...]]
 

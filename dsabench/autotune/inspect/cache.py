@@ -17,14 +17,14 @@ from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
 
 from dsabench.autotune.inspect.arch import Arch
-from dsabench.autotune.inspect.jobs import ConfigId, PlannedLaunch
-from dsabench.autotune.inspect.records import CodeRecord
+from dsabench.autotune.inspect.jobs import PlannedLaunch
 from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.bench.inspection_records import CodeRecord, ConfigId
 from dsabench.kernels.source_hash import code_lines
 
 CACHE_ENV = "DSABENCH_CACHE_DIR"
-_MAKERS = ("compile", "disassemble", "inspecting", "products", "records", "resources", "sass", "source")
-"""Modules of this package that decide what a fact is: facts made by others of the same name are not these."""
+_MAKERS = ("compile", "disassemble", "inspecting", "products", "resources", "sass", "source")
+"""Modules of this package that decide what a fact is: facts that other versions of them made are not these."""
 _COMPILER_ENV = ("PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT")
 _planned = TypeAdapter(tuple[PlannedLaunch, ...])
 _Fact = TypeVar("_Fact")

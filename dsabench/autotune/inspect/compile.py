@@ -20,7 +20,6 @@ from dsabench.autotune.inspect.disassemble import disassemble, kernel_code
 from dsabench.autotune.inspect.jobs import (
     Compiled,
     CompileJob,
-    ConfigId,
     DisassembleJob,
     Job,
     PlanJob,
@@ -31,6 +30,7 @@ from dsabench.autotune.inspect.products import dots
 from dsabench.autotune.inspect.resources import read_ptxas_log, read_resources
 from dsabench.autotune.inspect.source import ast_source
 from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.bench.inspection_records import ConfigId
 from dsabench.kernels.registry import get_implementation, get_op
 from dsabench.kernels.triton.launch import Launch
 

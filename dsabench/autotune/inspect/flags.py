@@ -1,14 +1,13 @@
-"""What a config's machine code gets wrong, and which of it makes a trial on a GPU pointless."""
+"""What a config's machine code gets wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsabench.autotune.inspect.records import CodeRecord, Flag, Inspection, LaunchRecord, Outcome
+from dsabench.bench.inspection_records import CodeRecord, Flag, LaunchRecord
 
 USEFUL_FRACTION = 0.99
 """Below this, work is repeated: rounding in the counts is no more than a few instructions in thousands."""
-_PRUNE = (Flag.FP8_FELL_BACK, Flag.SPILLS_IN_LOOP, Flag.SERIALIZED)
 
 
 def flags(launches: Sequence[LaunchRecord]) -> list[Flag]:
@@ -45,14 +44,3 @@ def _code_flags(code: CodeRecord) -> set[Flag]:
     if fraction is not None and fraction < USEFUL_FRACTION:
         found.add(Flag.REPEATED)
     return found
-
-
-def prune_reason(inspection: Inspection) -> str | None:
-    """Why a tuner need not try this config on a GPU: it cannot compile or launch, or its main loop spills, falls back from fp8 or
-    serializes its products, which no config has won with. None when it should be tried."""
-    if inspection.outcome != Outcome.COMPILED:
-        return f"does not compile: {inspection.reason}"
-    if inspection.cannot_launch:
-        return f"cannot launch: {inspection.cannot_launch}"
-    bad = [flag for flag in inspection.flags if flag in _PRUNE]
-    return ", ".join(bad) if bad else None

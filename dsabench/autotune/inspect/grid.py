@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsabench.autotune.inspect.jobs import ConfigId
+from dsabench.bench.inspection_records import ConfigId
 from dsabench.kernels.implementation import Config, Implementation
 from dsabench.kernels.op import UnknownNameError
 from dsabench.kernels.registry import get_implementation, implementation_names
@@ -19,7 +19,7 @@ class GridError(ValueError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One config to inspect. source: the implementation's source hash."""
+    """One config to inspect. source: the implementation's source hash; "" for a plugin, whose own imports no hash covers."""
 
     config: ConfigId
     is_default: bool
@@ -65,7 +65,6 @@ def _chosen(op: str, impls: Sequence[str]) -> list[Implementation]:
 
 def _of_workload(workload: Workload, implementation: Implementation, configs: Sequence[Config]) -> list[Candidate]:
     axes = workload.axis_values
-    default = implementation.default_config(axes)
     if configs:
         try:
             chosen = [implementation.check_config(config, axes) for config in configs]
@@ -75,12 +74,19 @@ def _of_workload(workload: Workload, implementation: Implementation, configs: Se
         chosen = [config for config in implementation.configs() if implementation.constraint(config, axes) is None]
         if not chosen:
             raise GridError(f"no config of {implementation.id} is legal at {workload.label()}")
-    source = source_hash(implementation.op, implementation.name)
-    return [
-        Candidate(
-            ConfigId(implementation.op, implementation.name, workload.axes, tuple(config.items())),
-            config == default,
-            source,
-        )
-        for config in chosen
-    ]
+    return [candidate_of(workload, implementation, config) for config in chosen]
+
+
+def candidate_of(workload: Workload, implementation: Implementation, config: Config) -> Candidate:
+    """One full config, legal or not."""
+    return Candidate(
+        ConfigId(implementation.op, implementation.name, workload.axes, tuple(config.items())),
+        config == implementation.default_config(workload.axis_values),
+        _source(implementation),
+    )
+
+
+def _source(implementation: Implementation) -> str:
+    if getattr(implementation.plan, "__module__", "").startswith("dsabench.kernels."):
+        return source_hash(implementation.op, implementation.name)
+    return ""

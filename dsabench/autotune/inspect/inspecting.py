@@ -21,7 +21,9 @@ from dsabench.autotune.inspect.jobs import (
 from dsabench.autotune.inspect.occupancy import occupancy, why_no_launch
 from dsabench.autotune.inspect.pool import Limits, Pool
 from dsabench.autotune.inspect.products import count_products
-from dsabench.autotune.inspect.records import (
+from dsabench.autotune.inspect.sass import NAMED_FAMILIES, Code, Span
+from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.bench.inspection_records import (
     CodeRecord,
     Inspection,
     LaunchRecord,
@@ -29,8 +31,6 @@ from dsabench.autotune.inspect.records import (
     ProductRecord,
     SpanRecord,
 )
-from dsabench.autotune.inspect.sass import NAMED_FAMILIES, Code, Span
-from dsabench.autotune.inspect.toolchain import Toolchain
 
 DISASSEMBLE_TOGETHER = 12
 """nvdisasm's start costs as much as ten kernels; more would keep results back."""
@@ -247,9 +247,8 @@ def mark_same_code(inspections: Sequence[Inspection]) -> list[Inspection]:
     marked = []
     for inspection in inspections:
         if inspection.launches:
-            where = (inspection.op, inspection.impl, *sorted(inspection.axes.items()))
-            code = tuple((launch.code.kernel, launch.code.ptx, launch.code.num_warps) for launch in inspection.launches)
-            earlier = first.setdefault((where, code), inspection)
+            key = (inspection.op, inspection.impl, inspection.id.axes, inspection.code_identity)
+            earlier = first.setdefault(key, inspection)
             if earlier is not inspection:
                 inspection = inspection.model_copy(update={"same_code_as": earlier.config})
         marked.append(inspection)
@@ -258,12 +257,5 @@ def mark_same_code(inspections: Sequence[Inspection]) -> list[Inspection]:
 
 def in_order(inspections: Sequence[Inspection], candidates: Sequence[Candidate]) -> list[Inspection]:
     """Inspections in the order of their candidates."""
-    place = {
-        _identity(c.config.op, c.config.impl, dict(c.config.axes), dict(c.config.config)): n
-        for n, c in enumerate(candidates)
-    }
-    return sorted(inspections, key=lambda i: place[_identity(i.op, i.impl, i.axes, i.config)])
-
-
-def _identity(op: str, impl: str, axes: dict[str, int], config: dict[str, bool | int | str]) -> tuple[object, ...]:
-    return (op, impl, tuple(axes.items()), tuple(config.items()))
+    place = {candidate.config: number for number, candidate in enumerate(candidates)}
+    return sorted(inspections, key=lambda inspection: place[inspection.id])

@@ -5,19 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dsabench.autotune.inspect.products import Dot
-from dsabench.autotune.inspect.records import Outcome
 from dsabench.autotune.inspect.resources import PtxasLog, Resources
 from dsabench.autotune.inspect.sass import Code
-
-
-@dataclass(frozen=True)
-class ConfigId:
-    """One config of one implementation on one workload. axes, config: (name, value) pairs in their declared order."""
-
-    op: str
-    impl: str
-    axes: tuple[tuple[str, int], ...]
-    config: tuple[tuple[str, bool | int | str], ...]
+from dsabench.bench.inspection_records import ConfigId, Outcome
 
 
 @dataclass(frozen=True)

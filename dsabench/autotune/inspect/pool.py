@@ -18,11 +18,11 @@ from typing import Any
 
 from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.jobs import DisassembleJob, Job, JobFailed, Ready, Result
-from dsabench.autotune.inspect.records import Outcome
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.autotune.inspect.worker import WorkerSetup, exhausted, output_end
 from dsabench.autotune.inspect.worker import main as worker_main
-from dsabench.bench.worker import _exit_text
+from dsabench.bench.inspection_records import Outcome
+from dsabench.bench.worker import _environment, _exit_text
 
 START_TIMEOUT_S = 120.0
 """Importing torch and Triton takes 2 s, on a cold disk twenty."""
@@ -63,7 +63,7 @@ class _Slot:
         self.jobs, theirs = context.Pipe()
         lifeline, self.lifeline = context.Pipe(duplex=False)
         self.process = context.Process(target=worker_main, args=(theirs, lifeline, setup, os.getpid()), daemon=True)
-        with _environment(self.folder):
+        with _environment(_variables(self.folder)):
             self.process.start()
         theirs.close()
         lifeline.close()
@@ -205,27 +205,11 @@ class Pool:
         self._scratch.cleanup()
 
 
-@contextlib.contextmanager
-def _environment(folder: Path) -> Iterator[None]:
-    """A spawned process gets the parent's environment as it is at that moment. What a killed worker leaves behind goes with the
-    pool's scratch folder."""
-    values = {
+def _variables(folder: Path) -> dict[str, str | None]:
+    """What a killed worker leaves behind goes with the pool's scratch folder."""
+    return {
         "TRITON_INTERPRET": None,
         "TRITON_CACHE_DIR": str(folder / "triton"),
         "TMPDIR": str(folder),
         "OMP_NUM_THREADS": "1",
     }
-    old = {name: os.environ.get(name) for name in values}
-    _set(values)
-    try:
-        yield
-    finally:
-        _set(old)
-
-
-def _set(values: dict[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

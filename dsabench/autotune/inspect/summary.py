@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsabench.autotune.inspect.flags import prune_reason
-from dsabench.autotune.inspect.records import Flag, Inspection
+from dsabench.bench.inspection_records import Flag, Inspection
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ def summaries(inspections: Sequence[Inspection]) -> list[Summary]:
             impl=impl,
             configs=len(group),
             compiled=sum(bool(i.launches) for i in group),
-            distinct=len({tuple((x.code.kernel, x.code.ptx) for x in i.launches) for i in group if i.launches}),
+            distinct=len({i.code_identity for i in group if i.launches}),
             can_launch=sum(i.can_launch is True for i in group),
-            to_try=sum(prune_reason(i) is None for i in group),
+            to_try=sum(i.prune_reason is None for i in group),
             default=_default([i for i in group if i.is_default]),
         )
         for (op, impl), group in groups.items()

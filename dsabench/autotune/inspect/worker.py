@@ -13,13 +13,13 @@ from typing import Any
 
 from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.jobs import JobFailed, Ready
-from dsabench.autotune.inspect.records import Outcome
 from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.bench.inspection_records import Outcome
 from dsabench.bench.worker_main import _detach, _die_with
 
 FILE_BYTES = 256 * 2**20
 """No file a worker writes grows past this, its captured output included."""
-OUTPUT_CHARACTERS = 2000
+OUTPUT_CHARACTERS = 4000
 _EXHAUSTED = ("out of memory", "bad_alloc", "memoryerror", "memory allocation fail", "cannot allocate memory")
 
 

@@ -1,7 +1,11 @@
-"""What inspecting a config finds, as strict records: the lines of inspect.jsonl and the rows of `inspect --json`."""
+"""What inspecting a config finds, as strict records: the lines of inspect.jsonl and the rows of `inspect --json`.
+
+Here and not beside the inspector (`autotune.inspect`): reports and gates read them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -37,8 +41,21 @@ class Flag(StrEnum):
     ONE_BLOCK = "one block an SM"
 
 
+POINTLESS = (Flag.FP8_FELL_BACK, Flag.SPILLS_IN_LOOP, Flag.SERIALIZED)
+"""Flags of configs that launch and still need no trial."""
+
 OutcomeField = Annotated[Outcome, Field(strict=False)]
 FlagField = Annotated[Flag, Field(strict=False)]
+
+
+@dataclass(frozen=True)
+class ConfigId:
+    """One config of one implementation on one workload. axes, config: (name, value) pairs in their declared order."""
+
+    op: str
+    impl: str
+    axes: tuple[tuple[str, int], ...]
+    config: tuple[tuple[str, bool | int | str], ...]
 
 
 class SpanRecord(Record):
@@ -147,10 +164,29 @@ class Inspection(Record):
     same_code_as: ConfigValues | None
     """the first config of this workload with the same PTX, launch by launch; null for that one itself"""
 
+    @property
+    def id(self) -> ConfigId:
+        return ConfigId(self.op, self.impl, tuple(self.axes.items()), tuple(self.config.items()))
+
+    @property
+    def code_identity(self) -> tuple[tuple[str, str], ...]:
+        """Kernel and PTX of each launch; empty when it did not compile. Configs with the same run the same machine code."""
+        return tuple((launch.code.kernel, launch.code.ptx) for launch in self.launches)
+
+    @property
+    def prune_reason(self) -> str | None:
+        """Why a tuner need not try this config on a GPU: it cannot compile or launch, or its main loop spills, falls back from
+        fp8 or serializes its products. None when it should be tried."""
+        if self.outcome != Outcome.COMPILED:
+            return f"does not compile: {self.reason}"
+        if self.cannot_launch:
+            return f"cannot launch: {self.cannot_launch}"
+        return ", ".join(flag for flag in self.flags if flag in POINTLESS) or None
+
 
 class SourceRecord(Record):
     source: str
-    """hash of the kernel's source"""
+    """hash of the kernel's source; empty for a plugin"""
     hardware: str
     """`unverified on hardware`, or where this source was run and right"""
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from dsabench.autotune.inspect.records import SCHEMA_VERSION, AnyInspectRecord, InspectHeader, Inspection
+from dsabench.bench.inspection_records import SCHEMA_VERSION, AnyInspectRecord, InspectHeader, Inspection
 
 RESULTS_NAME = "inspect.jsonl"
 _adapter: TypeAdapter[AnyInspectRecord] = TypeAdapter(AnyInspectRecord)
 
 
-class ResultsError(Exception):
+class InspectionFileError(Exception):
     """A file that cannot be written, read or understood; the message names it and the line."""
 
 
@@ -28,7 +28,7 @@ class Inspections:
 
 def write_inspections(folder: Path, header: InspectHeader, inspections: Sequence[Inspection]) -> Path:
     """Writes `folder`/inspect.jsonl whole or not at all, over an older one: everything in it can be made again. Raises
-    ResultsError."""
+    InspectionFileError."""
     path = folder / RESULTS_NAME
     text = "".join(record.model_dump_json() + "\n" for record in (header, *inspections))
     try:
@@ -43,19 +43,19 @@ def write_inspections(folder: Path, header: InspectHeader, inspections: Sequence
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}") from error
+        raise InspectionFileError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
 def read_inspections(path: Path) -> Inspections:
-    """Reads a file that `write_inspections` wrote, or the one in a folder. Raises ResultsError when it is missing, of another
+    """Reads a file that `write_inspections` wrote, or the one in a folder. Raises InspectionFileError when it is missing, of another
     schema, or malformed."""
     if path.is_dir():
         path = path / RESULTS_NAME
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise ResultsError(f"cannot read {path}: {error.strerror}") from error
+        raise InspectionFileError(f"cannot read {path}: {error.strerror}") from error
     records = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -63,10 +63,12 @@ def read_inspections(path: Path) -> Inspections:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ResultsError(f"{path}, line {number}: {where or 'not JSON'}: {first['msg']}") from error
+            raise InspectionFileError(f"{path}, line {number}: {where or 'not JSON'}: {first['msg']}") from error
     if not records or not isinstance(records[0], InspectHeader):
-        raise ResultsError(f"{path} does not begin with a header")
+        raise InspectionFileError(f"{path} does not begin with a header")
     header = records[0]
     if header.schema_version != SCHEMA_VERSION:
-        raise ResultsError(f"{path}: schema version {header.schema_version}; this dsabench reads {SCHEMA_VERSION}")
+        raise InspectionFileError(
+            f"{path}: schema version {header.schema_version}; this dsabench reads {SCHEMA_VERSION}"
+        )
     return Inspections(header, tuple(record for record in records[1:] if isinstance(record, Inspection)))
