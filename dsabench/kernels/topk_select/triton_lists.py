@@ -33,13 +33,22 @@ def span_of(start, end, LISTS: tl.constexpr):
 
 
 @triton.jit
-def load_tile(scores, firsts, ends, step, LANES: tl.constexpr):
+def flat(tile, LISTS: tl.constexpr, LANES: tl.constexpr):
+    """A tile in one dimension, in which all accesses are made. Of several dimensions Triton lays lanes along the most contiguous
+    one, and its versions take different ones for scattered stores: 3.6 the first, with 16 KB of conversions in the loop."""
+    return tl.reshape(tile, (CHUNKS * LISTS * LANES,))
+
+
+@triton.jit
+def load_tile(scores, firsts, ends, step, LISTS: tl.constexpr, LANES: tl.constexpr):
     """(index of each lane in chunk 0 int32 [LISTS, LANES], scores and whether in a list, [CHUNKS, LISTS, LANES]). A score past
     the end of its list is NaN."""
     offset = tl.arange(0, CHUNKS)[:, None, None] * LANES
     lane = firsts[:, None] + tl.arange(0, LANES)[None, :] + step * (CHUNKS * LANES)
     inside = offset < (ends[:, None] - lane)[None, :, :]
-    return lane, tl.load((scores + lane)[None, :, :] + offset, mask=inside, other=float("nan")), inside
+    pointers = flat((scores + lane)[None, :, :] + offset, LISTS, LANES)
+    x = tl.load(pointers, mask=flat(inside, LISTS, LANES), other=float("nan"))
+    return lane, tl.reshape(x, (CHUNKS, LISTS, LANES)), inside
 
 
 @triton.jit
@@ -72,12 +81,14 @@ def filter_lists(
     kept = tl.zeros((LISTS,), tl.int32)
     offset = tl.arange(0, CHUNKS)[:, None, None] * LANES
     for step in range(steps):
-        lane, x, _ = load_tile(row, firsts, ends, step, LANES)
+        lane, x, _ = load_tile(row, firsts, ends, step, LISTS, LANES)
         above = x > threshold
         before, total = count_before(above.to(tl.int32))
         place = (firsts + kept)[None, :, None] + before
-        tl.store(kept_scores + place, x, mask=above)
-        tl.store(kept_columns + place, lane[None, :, :] + offset, mask=above)
+        place = flat(place, LISTS, LANES)
+        kept_here = flat(above, LISTS, LANES)
+        tl.store(kept_scores + place, flat(x, LISTS, LANES), mask=kept_here)
+        tl.store(kept_columns + place, flat(lane[None, :, :] + offset, LISTS, LANES), mask=kept_here)
         kept += total
     tl.store(kept_counts + tl.arange(0, LISTS), kept)
 
@@ -96,7 +107,7 @@ def search_lists(
         threshold = score_of(probe)
         counts = tl.zeros((LISTS, LANES), tl.int32)
         for step in range(steps):
-            _, x, _ = load_tile(scores, firsts, ends, step, LANES)
+            _, x, _ = load_tile(scores, firsts, ends, step, LISTS, LANES)
             counts += tl.sum((x >= threshold).to(tl.int32), axis=0)
         count = tl.sum(tl.sum(counts, axis=1), axis=0)
         enough = count >= k
@@ -125,7 +136,7 @@ def emit_lists(
     sures = tl.zeros((LISTS,), tl.int32)
     ties = tl.zeros((LISTS,), tl.int32)
     for step in range(steps):
-        _, x, inside = load_tile(scores, firsts, ends, step, LANES)
+        _, x, inside = load_tile(scores, firsts, ends, step, LISTS, LANES)
         sure, tie = mark_taken(x, inside, low, sure_from)
         both = tl.sum(tl.sum(sure + (tie << 16), axis=0), axis=1)
         sures += both & 0xFFFF
@@ -134,14 +145,16 @@ def emit_lists(
     ties = tl.cumsum(ties, axis=0) - ties
     offset = tl.arange(0, CHUNKS)[:, None, None] * LANES
     for step in range(steps):
-        lane, x, inside = load_tile(scores, firsts, ends, step, LANES)
+        lane, x, inside = load_tile(scores, firsts, ends, step, LISTS, LANES)
         sure, tie = mark_taken(x, inside, low, sure_from)
         sures_before, new_sures = count_before(sure)
         ties_before, new_ties = count_before(tie)
         ties_before += ties[None, :, None]
         place = sures[None, :, None] + sures_before + tl.minimum(ties_before, missing)
         taken = (sure == 1) | ((tie == 1) & (ties_before < missing))
-        known = tl.load((columns + lane)[None, :, :] + offset, mask=taken & packed, other=0)
-        tl.store(out + place, tl.where(packed, known, lane[None, :, :] + offset), mask=taken)
+        index = flat(lane[None, :, :] + offset, LISTS, LANES)
+        looked_up = flat(taken & packed, LISTS, LANES)
+        column = tl.load(columns + index, mask=looked_up, other=index)
+        tl.store(out + flat(place, LISTS, LANES), column, mask=flat(taken, LISTS, LANES))
         sures += new_sures
         ties += new_ties
