@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.cache import FactCache
+from dsabench.autotune.inspect.facts import code_record
 from dsabench.autotune.inspect.flags import flags
 from dsabench.autotune.inspect.grid import Candidate
 from dsabench.autotune.inspect.jobs import (
@@ -20,20 +22,19 @@ from dsabench.autotune.inspect.jobs import (
 )
 from dsabench.autotune.inspect.occupancy import occupancy, why_no_launch
 from dsabench.autotune.inspect.pool import Limits, Pool
-from dsabench.autotune.inspect.products import count_products
-from dsabench.autotune.inspect.sass import NAMED_FAMILIES, Code, Span
+from dsabench.autotune.inspect.sass import NAMED_FAMILIES, Code
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.bench.inspection_records import (
     CodeRecord,
     Inspection,
     LaunchRecord,
     Outcome,
-    ProductRecord,
-    SpanRecord,
 )
 
 DISASSEMBLE_TOGETHER = 12
-"""nvdisasm's start costs as much as ten kernels; more would keep results back."""
+"""nvdisasm's start costs as much as ten kernels."""
+HELD_BACK_S = 4.0
+"""A kernel waits no longer than this for others to be disassembled with: a tuner waits for its facts."""
 
 
 def inspect_configs(
@@ -68,6 +69,7 @@ class _Run:
         self._codes: dict[str, CodeRecord | JobFailed] = {}
         self._asked: set[str] = set()  # keys of launches that are known or being compiled
         self._compiled: dict[str, Compiled] = {}  # their machine code is not read yet
+        self._since: dict[str, float] = {}
         self._reading: set[str] = set()
         self._compiling = 0
         self._plans: dict[Candidate, tuple[PlannedLaunch, ...]] = {}  # of configs that wait for codes
@@ -117,13 +119,15 @@ class _Run:
     def _took_compiled(self, key: str, result: Result | JobFailed) -> None:
         if isinstance(result, Compiled):
             self._compiled[key] = result
+            self._since[key] = time.monotonic()
         elif isinstance(result, JobFailed):
             self._codes[key] = result
 
     def _disassemble(self, pool: Pool, all_of_them: bool) -> None:
-        """Hands out full batches, and what is left at the end."""
+        """Hands out full batches, those that waited long enough, and what is left at the end."""
         ready = [(key, compiled) for key, compiled in self._compiled.items() if key not in self._reading]
-        while ready and (all_of_them or len(ready) >= DISASSEMBLE_TOGETHER):
+        overdue = bool(ready) and time.monotonic() - self._since[ready[0][0]] > HELD_BACK_S
+        while ready and (all_of_them or overdue or len(ready) >= DISASSEMBLE_TOGETHER):
             batch, ready = ready[:DISASSEMBLE_TOGETHER], ready[DISASSEMBLE_TOGETHER:]
             self._reading |= {key for key, _ in batch}
             pool.submit(DisassembleJob(tuple(k for k, _ in batch), tuple(c.machine_code for _, c in batch)))
@@ -141,7 +145,7 @@ class _Run:
             assert isinstance(result, tuple)
             code = result[number]
             assert isinstance(code, Code)
-            record = _code_record(compiled, code)
+            record = code_record(compiled, code)
             self._codes[key] = record
             self._cache.keep_code(key, record)
 
@@ -172,31 +176,6 @@ class _Run:
             limited_by=held.limited_by,
             cannot_launch=why_no_launch(self._arch, launch.grid, code.num_warps, code.registers, code.shared_bytes),
         )
-
-
-def _span(span: Span) -> SpanRecord:
-    return SpanRecord(instructions=span.instructions, sass=span.families, products=span.products)
-
-
-def _code_record(compiled: Compiled, code: Code) -> CodeRecord:
-    products = count_products(compiled.source_dots, compiled.laid_out_dots, code, compiled.num_warps)
-    return CodeRecord(
-        kernel=compiled.kernel,
-        num_warps=compiled.num_warps,
-        num_stages=compiled.num_stages,
-        ptx=compiled.ptx,
-        registers=compiled.resources.registers,
-        local_bytes=compiled.resources.local_bytes,
-        spill_store_bytes=compiled.log.spill_store_bytes,
-        spill_load_bytes=compiled.log.spill_load_bytes,
-        shared_bytes=compiled.shared_bytes,
-        whole=_span(code.whole),
-        loop=_span(code.loop) if code.loop else None,
-        products=ProductRecord(**vars(products)) if products else None,
-        serialized=compiled.log.serialized,
-        losses=list(compiled.log.losses),
-        compile_s=compiled.compile_s,
-    )
 
 
 def _failed(candidate: Candidate, failure: JobFailed) -> Inspection:
