@@ -79,7 +79,6 @@ def prefill(
     for start in tl.range(begin, end, BLOCK_KV):
         s = tl.dot(q_main, k_main.load([start, head * 192]).to(CT).T)
         s = tl.dot(q_rope, k_rope.load([start, head * 192 + 128]).to(CT).T, s)
-        v = values.load([start, head * 128])
         if NEGATIVE:
             s = -s
         if start + BLOCK_KV > seen_by_all:
@@ -89,7 +88,9 @@ def prefill(
         decay = tl.exp2(m * scale - shift)
         p = tl.exp2(s * scale - shift[:, None])
         l = l * decay + tl.sum(p, 1)
-        acc = tl.dot(p.to(CT), v.to(CT), acc * decay[:, None])
+        # Loaded here, not with the keys: its wait stands where the load stands, and V arrives under the products and the softmax.
+        v = values.load([start, head * 128]).to(CT)
+        acc = tl.dot(p.to(CT), v, acc * decay[:, None])
         m = m_new
 
     out = acc * (1.0 / tl.where(l > 0, l, 1.0))[:, None]

@@ -30,6 +30,8 @@ NUM_STAGES = 2
 
 def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
     """One launch of row tiles × splits × sequences; with more than one split a second that merges them."""
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
     from dsabench.kernels.dense_mla_decode.triton_kernels import decode
     from dsabench.kernels.triton.compute_type import COMPUTE
 
@@ -40,9 +42,15 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
     if splits > 1:
         out = torch.empty((splits, b * rows, 512), dtype=torch.float32, device=out.device)
         lse = torch.empty((splits, b * rows), dtype=torch.float32, device=out.device)
+    page, swap = inputs.kv_cache.shape[1], bool(config["SWAP"])
+    # TMA reads from addresses that are multiples of 16, as every tensor's is that is no view into the middle of another.
+    tma = page % BLOCK_KV == 0 and inputs.kv_cache.data_ptr() % 16 == 0
+    cache = inputs.kv_cache.view(-1, page, 576)
     arguments = {
         "q_ptr": inputs.q,
-        "cache_ptr": inputs.kv_cache,
+        "cache_ptr": None if tma else cache,
+        "boxes": TensorDescriptor.from_tensor(cache, [1, BLOCK_KV, 256 if swap else 512]) if tma else None,
+        "rope_boxes": TensorDescriptor.from_tensor(cache, [1, BLOCK_KV, 64]) if tma else None,
         "table_ptr": inputs.block_table,
         "lengths_ptr": inputs.cache_seqlens,
         "out_ptr": out,
@@ -53,10 +61,10 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
         "splits": splits,
         "scale": inputs.sm_scale * math.log2(math.e),
         "HEADS": heads,
-        "PAGE": inputs.kv_cache.shape[1],
+        "PAGE": page,
         "CAUSAL": inputs.causal and s_q > 1,
         "PARTIAL": splits > 1,
-        "SWAP": config["SWAP"],
+        "SWAP": swap,
         "BLOCK_H": block_h,
         "BLOCK_KV": BLOCK_KV,
         "CT": COMPUTE,
@@ -134,5 +142,7 @@ IMPLEMENTATION = Implementation(
     unavailable=runtime.unavailable,
     emulated=runtime.interpreting,
     plan=plan,
-    describe=lambda config: f"wgmma bf16, {int(config['NUM_WARPS']) // 4} warpgroups, cp.async",
+    describe=lambda config: (
+        f"wgmma bf16, {int(config['NUM_WARPS']) // 4} warpgroups; TMA where a page holds whole tiles"
+    ),
 )

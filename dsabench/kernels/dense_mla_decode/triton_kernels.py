@@ -12,9 +12,31 @@ from dsabench.kernels.triton.triton_softmax import LN_2, update
 
 
 @triton.jit
+def load_dims(
+    boxes,
+    block,
+    box_row,
+    slots,
+    live,
+    FIRST: tl.constexpr,
+    DIMS: tl.constexpr,
+    BLOCK_KV: tl.constexpr,
+    CT: tl.constexpr,
+):
+    """Dims FIRST to FIRST + DIMS of a tile of keys, [BLOCK_KV, DIMS]: a box by TMA, without boxes the `slots` that are live."""
+    if boxes is not None:
+        keys = boxes.load([block, box_row, FIRST]).reshape([BLOCK_KV, DIMS])
+    else:
+        keys = tl.load(slots[:, None] + FIRST + tl.arange(0, DIMS)[None, :], mask=live[:, None], other=0.0)
+    return keys.to(CT)
+
+
+@triton.jit
 def decode(
     q_ptr,
     cache_ptr,
+    boxes,
+    rope_boxes,
     table_ptr,
     lengths_ptr,
     out_ptr,
@@ -37,6 +59,8 @@ def decode(
 
     q        bf16 [b, rows, 576], rows = s_q · HEADS
     cache    bf16 [num_blocks, PAGE, 576]; V is the first 512 dims; slots without a live token may hold NaN
+    boxes    where PAGE is a multiple of BLOCK_KV descriptors of the cache for TMA, boxes [1, BLOCK_KV, 256 if SWAP else 512] and
+             [1, BLOCK_KV, 64]; else None
     table    int32 [b, max_blocks]; what stands past a sequence's last block is not read
     lengths  int32 [b], may be 0
     scale    sm_scale · log2(e), f32, of any sign
@@ -46,8 +70,8 @@ def decode(
     CAUSAL: row r sees the first length − (s_q − 1 − r // HEADS) keys.
 
     1. A split takes an equal part of the sequence's key tiles, cut here from its length.
-    2. A step loads BLOCK_KV keys of 512 + 64 dims once, for scores and values; where a page holds whole tiles they are
-       contiguous, else each key is looked up in the table.
+    2. A step loads BLOCK_KV keys of 512 + 64 dims once, for scores and values: boxes of one page by TMA, else each key is
+       looked up in the table.
     3. S = Q·Kᵀ, with SWAP Sᵀ = K·Qᵀ (keys fill wgmma's 64 rows where the queries would not); masked under a branch, which
        only tiles that some row does not see whole take.
     4. Online softmax (triton_softmax.update).
@@ -60,13 +84,16 @@ def decode(
     first_row = program % row_tiles * BLOCK_H
     first = sequence.to(tl.int64) * rows + first_row  # of all sequences' rows
     in_tile = tl.arange(0, BLOCK_H)
-    main = tl.arange(0, 512)
-    rope = tl.arange(0, 64)
     key = tl.arange(0, BLOCK_KV)
+    DV: tl.constexpr = 256 if SWAP else 512  # dims of V summed by one product
+    dims = tl.arange(0, DV)
     # Past the end the last row again, not a mask: the store would keep its predicates over the loop, which spilled.
     q_rows = q_ptr + first * 576 + tl.minimum(in_tile, rows - 1 - first_row)[:, None] * 576
-    q_main = tl.load(q_rows + main[None, :]).to(CT)
-    q_rope = tl.load(q_rows + 512 + rope[None, :]).to(CT)
+    q_low = tl.load(q_rows + dims[None, :]).to(CT)
+    q_rope = tl.load(q_rows + 512 + tl.arange(0, 64)[None, :]).to(CT)
+    if SWAP:
+        q_high = tl.load(q_rows + DV + dims[None, :]).to(CT)
+        high = tl.zeros([DV, BLOCK_H], tl.float32)
 
     length = tl.load(lengths_ptr + sequence)
     limit = length  # keys that each row sees
@@ -79,49 +106,70 @@ def decode(
     end = key_tiles * (split + 1) // splits * BLOCK_KV
     blocks = table_ptr + sequence.to(tl.int64) * max_blocks
 
-    acc = tl.zeros([512, BLOCK_H] if SWAP else [BLOCK_H, 512], tl.float32)
+    low = tl.zeros([DV, BLOCK_H] if SWAP else [BLOCK_H, DV], tl.float32)
     m = tl.full([BLOCK_H], -float("inf"), tl.float32)
     l = tl.zeros([BLOCK_H], tl.float32)
+    # TMA: the block of the next tile is asked for one step ahead, or the look-up would stand before every box.
+    following = tl.load(blocks + begin // PAGE, mask=begin < end, other=0)
     for start in tl.range(begin, end, BLOCK_KV):
         position = start + key
-        live = position < length
-        if PAGE % BLOCK_KV == 0:
-            block = tl.load(blocks + start // PAGE).to(tl.int64)
-            slots = cache_ptr + (block * PAGE + start % PAGE) * 576 + key * 576
+        if boxes is not None:
+            # The box of a tile that is not full ends at the last live token. Its first rows are then earlier tokens, which are
+            # masked, or lie before the page, where TMA gives zeros: no slot without a live token is ever read.
+            back = tl.minimum(length - start, BLOCK_KV) - BLOCK_KV
+            block = following
+            box_row = start % PAGE + back
+            following = tl.load(blocks + (start + BLOCK_KV) // PAGE, mask=start + BLOCK_KV < end, other=0)
+            position += back
+            live = position >= start
+            slots = key
         else:
+            box_row = 0
+            live = position < length
             block = tl.load(blocks + position // PAGE, mask=live, other=0).to(tl.int64)
             slots = cache_ptr + (block * PAGE + position % PAGE) * 576
-        kv_main = tl.load(slots[:, None] + main[None, :], mask=live[:, None], other=0.0).to(CT)
-        kv_rope = tl.load(slots[:, None] + 512 + rope[None, :], mask=live[:, None], other=0.0).to(CT)
-        # Two products scaled and added, not one accumulated into the other, and a mask under a branch: a product that feeds
-        # another along a chain of values gets all its warps along M, and of 64 rows both warpgroups compute every score (76
-        # HGMMA a step where 40 do).
+        # Products scaled and added, not accumulated into one another, and a mask under a branch: a product that feeds another
+        # along a chain of values gets all its warps along M, and of 64 rows both warpgroups compute every score (76 HGMMA a
+        # step where 40 do). Each load stands before its product: so does its wait, and with TMA the first products run while
+        # the rest of the tile arrives.
+        kv_rope = load_dims(rope_boxes, block, box_row, slots, live, 512, 64, BLOCK_KV, CT)
         if SWAP:
-            s = tl.dot(kv_main, q_main.T) * scale
-            s += tl.dot(kv_rope, q_rope.T) * scale
+            s = tl.dot(kv_rope, q_rope.T) * scale
+            kv_low = load_dims(boxes, block, box_row, slots, live, 0, DV, BLOCK_KV, CT)
+            s += tl.dot(kv_low, q_low.T) * scale
+            kv_high = load_dims(boxes, block, box_row, slots, live, DV, DV, BLOCK_KV, CT)
+            s += tl.dot(kv_high, q_high.T) * scale
             if start + BLOCK_KV > seen_by_all:
-                s = tl.where(position[:, None] < limit, s, -float("inf"))
+                s = tl.where(live[:, None] & (position[:, None] < limit), s, -float("inf"))
             m, l, decay, p = update(m, l, s, 0)
-            acc = tl.dot(kv_main.T, p.to(CT), acc * decay[None, :])
+            low = tl.dot(kv_low.T, p.to(CT), low * decay[None, :])
+            high = tl.dot(kv_high.T, p.to(CT), high * decay[None, :])
         else:
-            s = tl.dot(q_main, kv_main.T) * scale
-            s += tl.dot(q_rope, kv_rope.T) * scale
+            s = tl.dot(q_rope, kv_rope.T) * scale
+            kv = load_dims(boxes, block, box_row, slots, live, 0, DV, BLOCK_KV, CT)
+            s += tl.dot(q_low, kv.T) * scale
             if start + BLOCK_KV > seen_by_all:
-                s = tl.where(position[None, :] < limit, s, -float("inf"))
+                s = tl.where(live[None, :] & (position[None, :] < limit), s, -float("inf"))
             m, l, decay, p = update(m, l, s, 1)
-            acc = tl.dot(p.to(CT), kv_main, acc * decay[:, None])
+            low = tl.dot(p.to(CT), kv, low * decay[:, None])
 
     real = first_row + in_tile < rows
     factor = 1.0 / tl.where(l > 0, l, 1.0)
-    if SWAP:
-        out = tl.trans(acc * factor[None, :])
-    else:
-        out = acc * factor[:, None]
     lse = m + tl.log2(l)  # -inf + -inf where the split holds no key of the row
     if PARTIAL:
         first += split.to(tl.int64) * rows * (tl.num_programs(0) // (row_tiles * splits))
-        tl.store(out_ptr + first * 512 + in_tile[:, None] * 512 + main[None, :], out, mask=real[:, None])
-        tl.store(lse_ptr + first + in_tile, lse, mask=real)
     else:
-        tl.store(out_ptr + first * 512 + in_tile[:, None] * 512 + main[None, :], to_bf16(out, CT), mask=real[:, None])
-        tl.store(lse_ptr + first + in_tile, lse * LN_2, mask=real)
+        lse *= LN_2
+    tl.store(lse_ptr + first + in_tile, lse, mask=real)
+    out_rows = out_ptr + first * 512 + in_tile[:, None] * 512 + dims[None, :]
+    if SWAP:
+        store_dims(out_rows, tl.trans(low * factor[None, :]), real, PARTIAL, CT)
+        store_dims(out_rows + DV, tl.trans(high * factor[None, :]), real, PARTIAL, CT)
+    else:
+        store_dims(out_rows, low * factor[:, None], real, PARTIAL, CT)
+
+
+@triton.jit
+def store_dims(rows, values, real, PARTIAL: tl.constexpr, CT: tl.constexpr):
+    """values f32 [BLOCK_H, dims] to the rows that are real, as bf16 unless they are partial results."""
+    tl.store(rows, values if PARTIAL else to_bf16(values, CT), mask=real[:, None])

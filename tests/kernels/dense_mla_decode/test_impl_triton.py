@@ -92,6 +92,14 @@ def test_blocks_far_into_a_cache():
     assert all(torch.equal(a, b) for a, b in zip(outputs, expected, strict=True))
 
 
+def test_a_cache_that_starts_anywhere_in_memory():
+    """TMA needs 16-byte addresses; a view into a larger tensor may have others and is gathered."""
+    inputs = make({"b": 2, "s_q": 1, "s_kv": 100, "h_q": 2, "page": 64, "causal": 0})
+    shifted = torch.zeros(inputs.kv_cache.numel() + 1, dtype=torch.bfloat16)[1:].view_as(inputs.kv_cache)
+    shifted.copy_(inputs.kv_cache)
+    run_config(replace(inputs, kv_cache=shifted))
+
+
 def test_repeats_are_bitwise_equal_and_inputs_stay():
     inputs = make({"b": 2, "s_q": 2, "s_kv": 200, "h_q": 4, "page": 61, "causal": 1}, "ragged")
     tensors = (inputs.q, inputs.kv_cache.view(torch.int16), inputs.block_table, inputs.cache_seqlens)
