@@ -88,8 +88,6 @@ def constraint(config: Config, axes: Axes) -> str | None:
         return f"wgmma has 64 rows: with BLOCK_H = {block_h} unswapped, products fall back to mma.sync"
     if block_h == 64 and warps == 4:
         return "one warpgroup does not hold the 64 × 512 sums: they spill"
-    if block_h == 32 and warps == 4 and axes["page"] % BLOCK_KV:
-        return f"32 × 512 sums and an address for each key of pages of {axes['page']} spill in one warpgroup"
     if block_h > 16 and rows <= block_h // 2:
         return f"half of the {block_h} rows or more would be padding: a sequence has {rows}"
     row_tiles = -(-rows // block_h)

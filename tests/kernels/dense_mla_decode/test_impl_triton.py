@@ -37,7 +37,7 @@ def test_the_default_passes_the_check(distribution, axes):
     assert check_configs(OP.name, "triton", axes, distribution, [{}], seed=11) == 1
 
 
-@pytest.mark.parametrize(("page", "h_q", "runs"), [(64, 17, 4), (61, 17, 3), (1, 9, 3)])
+@pytest.mark.parametrize(("page", "h_q", "runs"), [(64, 17, 4), (61, 17, 4), (1, 9, 4)])
 def test_every_tile_passes_the_check(page, h_q, runs):
     """34 or 18 rows, 200 keys of rising scores: the last of four tiles is not full and partly hidden from the first query."""
     axes = {"b": 1, "s_q": 2, "s_kv": 200, "h_q": h_q, "page": page, "causal": 1}
@@ -131,7 +131,6 @@ def test_configs_that_cannot_run_are_refused_in_words():
     swapped = {**default, "SWAP": True, "BLOCK_H": 32, "NUM_WARPS": 4}
     assert "read 4 times" in refuse(swapped, axes)
     assert refuse(swapped, {**axes, "h_q": 32}) is None
-    assert "pages of 61 spill" in refuse(swapped, {**axes, "h_q": 32, "page": 61})
     assert "programs already" in refuse({**default, "NUM_SPLITS": 8}, axes)
     assert "more splits than the 1 key tiles" in refuse({**default, "NUM_SPLITS": 2}, {**axes, "s_kv": 64})
     for b, h_q in ((1, 8), (1, 16), (1, 128), (128, 128)):
