@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
 from dsabench.autotune.outcome import Outcome, workload_id
 from dsabench.autotune.plan import Pair
@@ -46,6 +47,7 @@ class Run:
     trial_timeout_s: float
     journal: JournalWriter
     worker: Worker
+    ahead: CompileAhead
     progress: Progress
     outcome: Outcome
 
@@ -152,12 +154,19 @@ class Measurer:
         if known is not None:
             return known
         started, begin = datetime.now(UTC), time.monotonic()
-        pruned = implementation.constraint(config, workload.axis_values)
+        pruned = implementation.constraint(config, workload.axis_values) or self._code_fault(pair, config)
         if pruned:
             outcome = TrialOutcome(Status.PRUNED, pruned)
         else:
             outcome = self._measure(pair, config, rung)
         return self._record(pair, config, rung, outcome, started, time.monotonic() - begin)
+
+    def _code_fault(self, pair: Pair, config: Config) -> str | None:
+        """What the config's machine code says against trying it; known without the device."""
+        if pair.implementation.plan is None:
+            return None
+        self.run.progress.current(pair.workload, pair.implementation.name, "compiling ahead")
+        return self.run.ahead.reason(pair.workload, pair.implementation, config)
 
     def _measure(self, pair: Pair, config: Config, rung: Rung) -> TrialOutcome:
         if self.run.time_left < LEAST_TRIAL_S:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
 from dsabench.autotune.measuring import Run
 from dsabench.autotune.outcome import Outcome
@@ -106,8 +107,9 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
         progress = make_progress(request.budget)
         stack.callback(progress.close)
         worker = stack.enter_context(Worker(request.out / _WORKER_LOG, plugins, progress.stage))
+        ahead = stack.enter_context(CompileAhead(plan.pairs, plugins))
         stack.enter_context(_terminable())
-        return _run(request, plan, header, writer, outcome, worker, progress)
+        return _run(request, plan, header, writer, outcome, worker, ahead, progress)
 
 
 def _run(
@@ -117,6 +119,7 @@ def _run(
     writer: JournalWriter,
     outcome: Outcome,
     worker: Worker,
+    ahead: CompileAhead,
     progress: Progress,
 ) -> SessionResult:
     table = request.out / TABLE_NAME
@@ -133,6 +136,7 @@ def _run(
         trial_timeout_s=request.trial_timeout_s,
         journal=writer,
         worker=worker,
+        ahead=ahead,
         progress=progress,
         outcome=outcome,
     )
@@ -160,6 +164,8 @@ def _run(
         raise
     else:
         ended = end("budget" if outcome.budget_ended else "complete")
+    if ahead.fault:
+        notes.append(f"configs were not pruned by their machine code: {ahead.fault}")
     installed = None
     comparisons = list(outcome.finished.comparisons.values())
     if request.install and comparisons:

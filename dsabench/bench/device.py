@@ -26,7 +26,10 @@ def resolve_device(text: str) -> str:
     if not _DEVICE.match(text):
         raise DeviceError(f"unknown device {text!r}; choose auto, cpu, cuda or cuda:0")
     if text.startswith("cuda"):
-        raise DeviceError(f"device {text}: there is no GPU implementation yet; use --device cpu")
+        raise DeviceError(
+            f"device {text}: timing on a GPU is not there yet; `dsabench verify --device {text}` checks the kernels on it, "
+            "`dsabench inspect` compiles them without one"
+        )
     return "cpu"
 
 

@@ -12,9 +12,10 @@ from dsabench.cli.errors import CommandError, UsageError
 
 JSON_SCHEMA = 1
 
-_HELP = """Write report.html (one file, no network) and plots/*.png from the journals that `dsabench tune` wrote.
+_HELP = """Write report.html (one file, no network) and plots/*.png from what `dsabench tune` and `dsabench inspect` wrote.
 
-Journals of one device are put together, those of several devices side by side. An interrupted run has a report too.
+Journals of one device are put together, those of several devices side by side. An interrupted run has a report too. What
+`dsabench inspect --out` wrote becomes heat maps of the compiled grid, beside a journal or alone.
 
 Examples:
 
@@ -43,17 +44,21 @@ def report(
         if not directory.exists():
             raise UsageError(f"{directory} does not exist; name a directory that `dsabench tune --out` wrote")
 
+    from dsabench.bench.inspection_file import RESULTS_NAME, InspectionFileError
     from dsabench.bench.journal import JOURNAL_NAME, JournalError
 
     for directory in directories:
-        if directory.is_dir() and not (directory / JOURNAL_NAME).exists():
-            raise UsageError(f"{directory} holds no {JOURNAL_NAME}; name a directory that `dsabench tune --out` wrote")
+        if directory.is_dir() and not any((directory / name).exists() for name in (JOURNAL_NAME, RESULTS_NAME)):
+            raise UsageError(
+                f"{directory} holds no {JOURNAL_NAME} and no {RESULTS_NAME}; name a directory that `dsabench tune --out` or "
+                "`dsabench inspect --out` wrote"
+            )
 
     from dsabench.reports.build import ReportError, build
 
     try:
         built = build(directories, out)
-    except (JournalError, ReportError) as error:
+    except (JournalError, InspectionFileError, ReportError) as error:
         raise CommandError(str(error)) from error
     if json_output:
         document = {

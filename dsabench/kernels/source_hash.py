@@ -65,7 +65,8 @@ def source_hash(op: str, implementation: str) -> str:
     if not path.is_file():
         from dsabench.kernels.registry import get_implementation
 
-        module = sys.modules[get_implementation(op, implementation).run.__module__]
+        found = get_implementation(op, implementation)
+        module = sys.modules[(found.plan or found.run).__module__]  # the `run` of a plan is a wrapper of ours
         path = Path(str(module.__file__))
     digest = hashlib.sha256()
     for file in _closure(path):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import matplotlib
 
-from dsabench.bench.journal import read_journal
+from dsabench.bench.inspection_file import RESULTS_NAME, Inspections, read_inspections
+from dsabench.bench.journal import JOURNAL_NAME, Journal, read_journal
 from dsabench.bench.records import Status
 from dsabench.reports.figures import latency, roofline, search, speedup
 from dsabench.reports.figures.theme import LIGHT, RC, save_png
@@ -37,8 +38,9 @@ class Built:
 
 
 def build_report(journal_paths: list[Path], out_dir: Path) -> Path:
-    """Writes out_dir/report.html and out_dir/plots/*.png and returns the HTML's path. `journal_paths` are journals or the
-    directories that hold them. Raises JournalError (unreadable or malformed journal) or ReportError (unwritable)."""
+    """Writes out_dir/report.html and out_dir/plots/*.png and returns the HTML's path. `journal_paths` are journals or
+    directories that hold one, or what `dsabench inspect` wrote, or both. Raises JournalError or InspectionFileError
+    (unreadable or malformed) or ReportError (unwritable)."""
     return build(journal_paths, out_dir).html
 
 
@@ -46,7 +48,8 @@ def build(journal_paths: list[Path], out_dir: Path) -> Built:
     """As `build_report`, with what was written."""
     if not journal_paths:
         raise ReportError("no journal was given; name the directories that `dsabench tune` wrote")
-    sections = sections_of([read_journal(Path(path)) for path in journal_paths])
+    journals, inspections = _read(journal_paths)
+    sections = sections_of(journals)
     plots_dir = out_dir / "plots"
     try:
         plots_dir.mkdir(parents=True, exist_ok=True)
@@ -54,9 +57,9 @@ def build(journal_paths: list[Path], out_dir: Path) -> Built:
             # A device may be named in a script that the font lacks: boxes in a PNG, and no reason to speak.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             plots = [path for index, section in enumerate(sections) for path in _write_plots(section, index, plots_dir)]
-            text = render(sections, FULL)
+            text = render(sections, FULL, inspections)
             if len(text.encode()) > LARGEST:
-                text = render(sections, LEAN)
+                text = render(sections, LEAN, inspections)
         html = out_dir / REPORT_NAME
         partial = html.with_suffix(".html.partial")
         partial.write_text(text, encoding="utf-8")
@@ -70,6 +73,19 @@ def build(journal_paths: list[Path], out_dir: Path) -> Built:
         trials=sum(len(section.trials) for section in sections),
         by_status={status.value: sum(count[status.value] for count in counts) for status in Status},
     )
+
+
+def _read(paths: list[Path]) -> tuple[list[Journal], list[Inspections]]:
+    """Journals, and inspections beside or instead of them. A directory with neither counts as one without a journal."""
+    journals, inspections = [], []
+    for path in paths:
+        inspected = path / RESULTS_NAME
+        found = inspected.is_file()
+        if found:
+            inspections.append(read_inspections(inspected))
+        if not found or (path / JOURNAL_NAME).exists():
+            journals.append(read_journal(path))
+    return journals, inspections
 
 
 def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:

@@ -6,13 +6,15 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from dsabench.bench.inspection_file import Inspections
+from dsabench.bench.inspection_records import InspectHeader
 from dsabench.bench.records import Comparison, WorkloadId, WorkloadRecord
 from dsabench.reports import quantities, summary
 from dsabench.reports.correctness import CorrectnessRow, correctness_rows
@@ -20,6 +22,7 @@ from dsabench.reports.failures import FailureGroup, failure_groups, shorten
 from dsabench.reports.figures import latency, roofline, search, speedup
 from dsabench.reports.figures.svg import inline_svg
 from dsabench.reports.figures.theme import PAGE, SERIES
+from dsabench.reports.inspection import MARKS, Grid, grids_of
 from dsabench.reports.parameters import ParameterStudy, parameter_studies
 from dsabench.reports.sections import Run, Section, context_label, other_axes
 from dsabench.reports.winners import (
@@ -340,7 +343,13 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def render(sections: list[Section], detail: Detail = FULL) -> str:
+@dataclass(frozen=True)
+class InspectionView:
+    header: InspectHeader
+    grids: list[Grid]
+
+
+def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence[Inspections] = ()) -> str:
     """The whole page. Strings of the journals are escaped: by Jinja in the text, by matplotlib and `svg.py` in figures."""
     import dsabench
 
@@ -349,5 +358,10 @@ def render(sections: list[Section], detail: Detail = FULL) -> str:
     # The style sheet is the package's own, and must not be escaped: `>` is a combinator.
     css = Markup(environment.loader.get_source(environment, "report.css")[0])  # type: ignore[union-attr]
     return environment.get_template("report.html").render(
-        views=views, css=css, version=dsabench.__version__, lean=detail is LEAN
+        views=views,
+        inspections=[InspectionView(found.header, grids_of(found)) for found in inspections],
+        marks=MARKS,
+        css=css,
+        version=dsabench.__version__,
+        lean=detail is LEAN,
     )

@@ -1,0 +1,105 @@
+"""Compiles the configs of a run ahead of their trials, in a process of its own, and says which a device need not see.
+
+Only for implementations with a `plan` (kernels that are compiled per config). The child inspects one config after another,
+those of the first pairs first, while the worker measures; a trial waits for the verdict on its own config.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+
+from dsabench.autotune.inspect.grid import Candidate, candidate_of
+from dsabench.autotune.plan import Pair
+from dsabench.kernels.implementation import Config, Implementation
+from dsabench.kernels.workload import Workload
+
+WAIT_S = 180.0
+"""A compile is cut off after 120 s; one whose verdict is later still is tried without it."""
+
+
+class CompileAhead:
+    """Use as a context manager. Verdicts are kept by config; a child that fails costs the pruning, not the run."""
+
+    def __init__(self, pairs: Sequence[Pair], plugins: tuple[str, ...] = ()) -> None:
+        self._candidates = [candidate for pair in pairs for candidate in _configs(pair)]
+        self._plugins = plugins
+        self._place = {candidate.config: n for n, candidate in enumerate(self._candidates)}
+        self._verdicts: dict[int, str | None] = {}
+        self._changed = threading.Condition()
+        self._ended = not self._candidates
+        self._child: subprocess.Popen[bytes] | None = None
+        self.fault = ""
+        """why nothing more will be pruned; "" while all is well"""
+
+    def __enter__(self) -> CompileAhead:
+        if self._candidates:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "dsabench.autotune.ahead_main"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # the user's Ctrl-C is this process's business
+            )
+            threading.Thread(target=self._read, args=(self._child,), name="compile ahead", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()  # its workers notice that their parent is gone
+            child.wait()
+
+    def _read(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        fault = ""
+        try:
+            with contextlib.suppress(BrokenPipeError):  # a child that died at once: its lines are missing below
+                pickle.dump((self._candidates, self._plugins), child.stdin)
+                child.stdin.flush()  # left open: its end tells the child that nobody listens any more
+            for line in child.stdout:
+                message = json.loads(line)
+                if "fault" in message:
+                    fault = message["fault"]
+                    continue
+                with self._changed:
+                    self._verdicts[message["candidate"]] = message["reason"]
+                    self._changed.notify_all()
+        except (OSError, ValueError) as error:
+            fault = f"{type(error).__name__}: {error}"
+        with self._changed:
+            self._ended = True
+            if len(self._verdicts) < len(self._candidates) and self._child is not None:
+                self.fault = fault or "the compiling process ended early"
+            self._changed.notify_all()
+
+    def reason(self, workload: Workload, implementation: Implementation, config: Config) -> str | None:
+        """Why this config need not be tried; None when it should be, or nothing is known of it. Waits for a verdict that is
+        on its way."""
+        if implementation.plan is None:
+            return None
+        place = self._place.get(candidate_of(workload, implementation, config).config)
+        if place is None:
+            return None
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or place in self._verdicts, WAIT_S)
+            return self._verdicts.get(place)
+
+
+def _configs(pair: Pair) -> list[Candidate]:
+    """The default, then the rest of what is legal; the default alone where nothing is searched."""
+    implementation, axes = pair.implementation, pair.workload.axis_values
+    if implementation.plan is None:
+        return []
+    default = implementation.default_config(axes)
+    legal = [c for c in implementation.configs() if implementation.constraint(c, axes) is None] if pair.search else []
+    return [candidate_of(pair.workload, implementation, c) for c in (default, *(c for c in legal if c != default))]
