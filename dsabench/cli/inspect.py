@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dsabench.cli.errors import EXIT_ERROR, CommandError, UsageError
+from dsabench.cli.errors import EXIT_ERROR, EXIT_INTERRUPTED, CommandError, UsageError
 
 if TYPE_CHECKING:
     from dsabench.autotune.inspect.arch import Arch
@@ -168,6 +168,9 @@ def _inspect(
         return mark_same_code(in_order(list(shown), chosen))
     except PoolError as error:
         raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        kept = "; what is compiled is kept, the next run goes on from there" if use_cache else ""
+        raise CommandError(f"interrupted{kept}", EXIT_INTERRUPTED) from None
 
 
 def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: str) -> InspectHeader:

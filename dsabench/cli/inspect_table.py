@@ -93,14 +93,10 @@ def _table(group: list[Inspection]) -> Table:
     table.add_column("flags", vertical="bottom", overflow="fold")
     shown = [i for i in group if i.same_code_as is None or i.is_default or i.cannot_launch]
     for inspection in shown:
-        same = sum(_first(other) == _first(inspection) for other in group if other.launches and other not in shown)
+        others = [i for i in group if i not in shown and i.same_code_as == inspection.config]
         values = [str(inspection.config[name]) for name in names]
-        table.add_row("*" if inspection.is_default else "", *values, *_facts(inspection, same, multiply))
+        table.add_row("*" if inspection.is_default else "", *values, *_facts(inspection, len(others), multiply))
     return table
-
-
-def _first(inspection: Inspection) -> dict[str, bool | int | str]:
-    return inspection.same_code_as if inspection.same_code_as is not None else inspection.config
 
 
 def _facts(inspection: Inspection, same: int, multiply: bool) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,24 @@ def test_a_compile_that_explodes_is_a_line(cache: str) -> None:
     assert len(lines) == 4
     assert sum(line.startswith("TIMEOUT  topk_select/faults") and "10 s" in line for line in lines) == 2
     assert sum(line.startswith("CRASHED") and "SIGKILL" in line for line in lines) == 2
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing_running(cache: str, tmp_path: Path) -> None:
+    code = "from dsabench.cli.app import main; main()"
+    words = [sys.executable, "-c", code, *FAULTS, "--config", "FAULT=sleeps"]
+    environment = {**os.environ, "DSABENCH_CACHE_DIR": cache, "TMPDIR": str(tmp_path)}
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("dsabench-inspect-*/worker-*/output.txt")):  # a worker lives
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.startswith("error: interrupted; what is compiled is kept")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not list(tmp_path.glob("dsabench-inspect-*"))
 
 
 @pytest.mark.parametrize(
