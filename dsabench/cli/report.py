@@ -67,11 +67,15 @@ def report(
             "plots": [str(path) for path in built.plots],
             "trials": built.trials,
             "by_status": built.by_status,
+            "inspected": built.inspected,
         }
         print(json.dumps(document))
         return
     counts = ", ".join(f"{count} {status}" for status, count in built.by_status.items() if count)
-    print(f"{built.trials} trials ({counts or 'none finished'})")
+    if built.trials or not built.inspected:
+        print(f"{built.trials} trials ({counts or 'none finished'})")
+    if built.inspected:
+        print(f"{built.inspected} configs compiled, not run")
     print(f"report {built.html}")
     for path in built.plots:
         print(f"plot   {path}")

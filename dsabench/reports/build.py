@@ -35,6 +35,8 @@ class Built:
     plots: list[Path]
     trials: int
     by_status: dict[str, int]
+    inspected: int
+    """configs that `dsabench inspect` compiled"""
 
 
 def build_report(journal_paths: list[Path], out_dir: Path) -> Path:
@@ -72,6 +74,7 @@ def build(journal_paths: list[Path], out_dir: Path) -> Built:
         plots=plots,
         trials=sum(len(section.trials) for section in sections),
         by_status={status.value: sum(count[status.value] for count in counts) for status in Status},
+        inspected=sum(len(found.configs) for found in inspections),
     )
 
 
