@@ -36,7 +36,7 @@ Examples:
 
   dsabench inspect --op sparse_mla_decode --op topk_select --out inspected
 
-  dsabench inspect --op indexer_logits --config BLOCK_KV=64,NUM_WARPS=8
+  dsabench inspect --op indexer_logits --config BLOCK_KV=64,NUM_STAGES=4
 
   dsabench inspect --op indexer_logits --context 128k --config '{"BLOCK_KV": 64}' --json
 """

@@ -16,8 +16,9 @@ from dsabench.autotune.inspect.pool import Limits, Pool, PoolError
 from dsabench.autotune.inspect.summary import summaries
 from dsabench.autotune.inspect.toolchain import find_toolchain
 from dsabench.bench.inspection_records import Flag, Inspection, Outcome
+from dsabench.bench.suites import load_suite
 from dsabench.kernels.op import UnknownNameError
-from dsabench.kernels.registry import load_plugin
+from dsabench.kernels.registry import load_plugin, op_names
 from dsabench.kernels.workload import Workload
 
 PLUGIN = str(Path(__file__).with_name("kernels_plugin.py"))
@@ -227,3 +228,15 @@ def test_what_is_not_in_the_space() -> None:
         candidates([WORKLOAD], ["cpu"])
     with pytest.raises(UnknownNameError, match=r"'kindss'.*did you mean 'kinds'"):
         candidates([WORKLOAD], ["kindss"])
+
+
+def test_an_op_without_a_compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsabench.autotune.inspect.grid.compiled_implementations", lambda op: [])
+    with pytest.raises(GridError, match=r"op topk_select has no Triton implementation to inspect \(it has .*cpu"):
+        candidates([WORKLOAD])
+
+
+def test_the_suite_covers_every_op() -> None:
+    assert {w.op for w in load_suite("inspect").workloads} == set(op_names())
+    for candidate in candidates(load_suite("inspect", ops=("indexer_logits",)).workloads):
+        assert candidate.source  # built-in kernels are kept by their source
