@@ -7,11 +7,12 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from dsabench.bench.child_process import child_environment, exit_text
 from dsabench.bench.device import worker_environment
 from dsabench.bench.jobs import Failure, Job, Ready, Stage
 from dsabench.bench.worker_main import main as worker_main
@@ -51,25 +52,6 @@ class JobFailed(Exception):  # noqa: N818
 
 class WorkerStartError(Exception):
     """No worker can be started here; the message says why and where its log is."""
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """A spawned process gets the parent's environment as it is at that moment. None takes a variable out."""
-
-    def put(settings: Mapping[str, str | None]) -> None:
-        for name, value in settings.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-    old = {name: os.environ.get(name) for name in values}
-    put(values)
-    try:
-        yield
-    finally:
-        put(old)
 
 
 class Worker:
@@ -118,7 +100,7 @@ class Worker:
         self._process = context.Process(
             target=worker_main, args=(theirs, lifeline, str(self.log), self.plugins, os.getpid()), daemon=True
         )
-        with _environment({**worker_environment(), **self.environment}):
+        with child_environment({**worker_environment(), **self.environment}):
             self._process.start()
         theirs.close()
         lifeline.close()
@@ -167,7 +149,7 @@ class Worker:
         process.join(5.0)
         code = process.exitcode
         self.kill()
-        return WorkerDied(f"{_exit_text(code)}{_doing(stage)}", stage)
+        return WorkerDied(f"{exit_text(code)}{_doing(stage)}", stage)
 
     def kill(self) -> None:
         """Ends the worker and everything it started; safe to call at any time."""
@@ -193,15 +175,3 @@ class Worker:
 
 def _doing(stage: Stage | None) -> str:
     return f" during {stage.text}" if stage else ""
-
-
-def _exit_text(code: int | None) -> str:
-    if code is None:
-        return "the worker stopped answering"
-    if code >= 0:
-        return f"the worker ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"the worker was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

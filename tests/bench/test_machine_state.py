@@ -111,7 +111,7 @@ def test_the_cpu_is_a_device(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("cuda", "no GPU implementation"), ("cuda:1", "no GPU"), ("tpu", "unknown")]
+    ("name", "message"), [("cuda", "not there yet"), ("cuda:1", "dsabench verify --device cuda:1"), ("tpu", "unknown")]
 )
 def test_other_devices_are_refused_by_name(name, message):
     with pytest.raises(DeviceError, match=message):

@@ -21,8 +21,8 @@ from dsabench.autotune.inspect.jobs import DisassembleJob, Job, JobFailed, Ready
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.autotune.inspect.worker import WorkerSetup, exhausted, output_end
 from dsabench.autotune.inspect.worker import main as worker_main
+from dsabench.bench.child_process import child_environment, exit_text
 from dsabench.bench.inspection_records import Outcome
-from dsabench.bench.worker import _environment, _exit_text
 
 START_TIMEOUT_S = 120.0
 """Importing torch and Triton takes 2 s, on a cold disk twenty."""
@@ -63,7 +63,7 @@ class _Slot:
         self.jobs, theirs = context.Pipe()
         lifeline, self.lifeline = context.Pipe(duplex=False)
         self.process = context.Process(target=worker_main, args=(theirs, lifeline, setup, os.getpid()), daemon=True)
-        with _environment(_variables(self.folder)):
+        with child_environment(_variables(self.folder)):
             self.process.start()
         theirs.close()
         lifeline.close()
@@ -187,7 +187,7 @@ class Pool:
     def _death(self, slot: _Slot) -> JobFailed:
         slot.process.join(5.0)
         output = output_end(str(slot.log))
-        reason = _exit_text(slot.process.exitcode).replace("the worker", "the compiling process")
+        reason = exit_text(slot.process.exitcode).replace("the worker", "the compiling process")
         if exhausted(output):
             return JobFailed(
                 Outcome.OUT_OF_MEMORY, f"{reason}; its limit is {self._limits.memory_bytes / 2**30:.3g} GiB", output

@@ -14,8 +14,8 @@ from typing import Any
 from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.jobs import JobFailed, Ready
 from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.bench.child_process import detach, die_with
 from dsabench.bench.inspection_records import Outcome
-from dsabench.bench.worker_main import _detach, _die_with
 
 FILE_BYTES = 256 * 2**20
 """No file a worker writes grows past this, its captured output included."""
@@ -37,8 +37,8 @@ class WorkerSetup:
 
 def main(jobs: Connection, lifeline: Connection, setup: WorkerSetup, parent: int) -> None:
     """The target of the spawned process, which finds TRITON_CACHE_DIR in its environment and no TRITON_INTERPRET."""
-    _detach(setup.log)
-    _die_with(parent, lifeline)
+    detach(setup.log)
+    die_with(parent, lifeline)
     _limit(setup.memory_bytes)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
         _serve(jobs, setup)
