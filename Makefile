@@ -38,13 +38,14 @@ goals: install  ## the CPU implementations against their goals (a benchmark: tak
 	$(BIN)/dsabench tune --suite cpu-goals --effort full --budget 8m --no-install --out $(OUT)-goals
 	$(BIN)/python benchmarks/cpu_goals.py $(OUT)-goals
 
-# Kernels' tests compute, two at a time; the others start processes, kill them and look at the machine: one at a time.
+# Two files at a time; those that look at the machine's load or hold a run to its budget go alone.
+ALONE := tests/bench tests/cli/test_tune.py
 test: install-dev  ## the whole test suite; TEST='tests/bench -k timing' narrows it
 ifdef TEST
 	$(BIN)/python -m pytest -q $(TEST)
 else
-	$(BIN)/python -m pytest -q -n 2 tests/kernels
-	$(BIN)/python -m pytest -q --ignore=tests/kernels
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -q $(ALONE)
 endif
 
 lint: install-dev  ## ruff and mypy, as pre-commit runs them
