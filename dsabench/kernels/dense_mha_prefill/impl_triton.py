@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
-from dsabench.kernels.triton.merge import merge_launch
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
+from dsabench.kernels.triton.merge import empty_partials, merge_launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.dense_mha_prefill.contract import Inputs
@@ -39,8 +39,7 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
     block_q, block_kv, splits = int(config["BLOCK_Q"]), int(config["BLOCK_KV"]), int(config["NUM_SPLITS"])
     out, lse = outputs
     if splits > 1:
-        out = torch.empty((splits, s_q * heads, 128), dtype=torch.float32, device=out.device)
-        lse = torch.empty((splits, s_q * heads), dtype=torch.float32, device=out.device)
+        out, lse = empty_partials(splits, out)
     keys = _aligned(inputs.k).view(s_kv, heads * 192)
     values = _aligned(inputs.v).view(s_kv, heads * 128)
     arguments = {
@@ -125,11 +124,9 @@ def default_config(axes: Axes) -> dict[str, ConfigValue]:
 
 SPLITS = Tunable("NUM_SPLITS", (1, 2, 4, 8, 16, 32), "parts of the keys, merged by a second launch")
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="dense_mha_prefill",
-    name="triton",
     summary="flash attention on wgmma: keys by TMA, masked only on the diagonal, split keys for few queries",
-    device_types=runtime.device_types(),
     tunables=(
         Tunable("BLOCK_Q", (64, 128), "queries of one head a program; one warpgroup for each 64", recompiles=True),
         Tunable("BLOCK_KV", (64, 128), "keys a step", recompiles=True),
@@ -137,10 +134,7 @@ IMPLEMENTATION = Implementation(
         SPLITS,
     ),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
-    emulated=runtime.interpreting,
     plan=plan,
     describe=lambda config: f"wgmma bf16, {num_warps(int(config['BLOCK_Q'])) // 4} warpgroups, TMA",
 )

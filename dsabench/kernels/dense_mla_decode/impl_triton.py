@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
-from dsabench.kernels.triton.merge import merge_launch
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
+from dsabench.kernels.triton.merge import empty_partials, merge_launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.dense_mla_decode.contract import Inputs
@@ -40,8 +38,7 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
     block_h, splits = int(config["BLOCK_H"]), int(config["NUM_SPLITS"])
     out, lse = outputs
     if splits > 1:
-        out = torch.empty((splits, b * rows, 512), dtype=torch.float32, device=out.device)
-        lse = torch.empty((splits, b * rows), dtype=torch.float32, device=out.device)
+        out, lse = empty_partials(splits, out)
     page, swap = inputs.kv_cache.shape[1], bool(config["SWAP"])
     # TMA reads from addresses that are multiples of 16, as every tensor's is that is no view into the middle of another.
     tma = page % BLOCK_KV == 0 and inputs.kv_cache.data_ptr() % 16 == 0
@@ -123,11 +120,9 @@ def default_config(axes: Axes) -> dict[str, ConfigValue]:
 
 SPLITS = Tunable("NUM_SPLITS", (1, 2, 4, 8, 16, 32, 64, 128), "parts of each sequence, merged by a second launch")
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="dense_mla_decode",
-    name="triton",
     summary="absorbed MLA on wgmma: each paged key loaded once for all rows of a tile, split keys",
-    device_types=runtime.device_types(),
     tunables=(
         Tunable("SWAP", (False, True), "scores as keys × queries: for fewer rows than wgmma's 64", recompiles=True),
         Tunable("BLOCK_H", (16, 32, 64), "rows (query tokens × heads) of a sequence a program", recompiles=True),
@@ -135,10 +130,7 @@ IMPLEMENTATION = Implementation(
         SPLITS,
     ),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
-    emulated=runtime.interpreting,
     plan=plan,
     describe=lambda config: (
         f"wgmma bf16, {int(config['NUM_WARPS']) // 4} warpgroups; TMA where a page holds whole tiles"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.indexer_logits.contract import Inputs
@@ -131,11 +131,9 @@ def describe(config: Config) -> str:
     return f"fp8 wgmma, keys by {how} in {config['NUM_STAGES']} stages"
 
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="indexer_logits",
-    name="triton",
     summary="Triton for sm_90: fp8 wgmma of a key tile with several queries, heads summed in registers",
-    device_types=runtime.device_types(),
     tunables=(
         Tunable("BLOCK_Q", (1, 2, 4, 8, 16, 32, 64), "queries a program scores against each key tile", recompiles=True),
         Tunable("BLOCK_KV", (64, 128), "keys a tile", recompiles=True),
@@ -144,10 +142,7 @@ IMPLEMENTATION = Implementation(
         Tunable("NUM_STAGES", (2, 4), "key tiles in shared memory at a time", recompiles=True),
     ),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
-    emulated=runtime.interpreting,
     plan=plan,
     describe=describe,
 )

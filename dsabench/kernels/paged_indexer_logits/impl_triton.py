@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.index_cache import BLOCK_TOKENS
 from dsabench.kernels.indexer_logits.impl_triton import (
     KV_TILES,
@@ -17,8 +17,8 @@ from dsabench.kernels.indexer_logits.impl_triton import (
     largest_tile,
 )
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.paged_indexer_logits.contract import Inputs
@@ -97,21 +97,16 @@ def describe(config: Config) -> str:
     return f"fp8 wgmma, cache blocks by cp.async in {config['NUM_STAGES']} stages"
 
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="paged_indexer_logits",
-    name="triton",
     summary="Triton for sm_90: fp8 wgmma of a cache block with a sequence's queries, heads summed in registers",
-    device_types=runtime.device_types(),
     tunables=(
         Tunable("BLOCK_Q", (1, 2, 4, 8, 16, 32), "queries of a sequence scored against each block", recompiles=True),
         KV_TILES,
         Tunable("NUM_STAGES", (2, 4, 6), "blocks in shared memory at a time", recompiles=True),
     ),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
-    emulated=runtime.interpreting,
     plan=plan,
     describe=describe,
 )

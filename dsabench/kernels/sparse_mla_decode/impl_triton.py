@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
-from dsabench.kernels.triton.merge import merge_launch
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
+from dsabench.kernels.triton.merge import empty_partials, merge_launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.sparse_mla_decode.contract import Inputs
@@ -84,8 +84,7 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[Launch]:
     block_h, splits = int(config["BLOCK_H"]), int(config["NUM_SPLITS"])
     out, lse = outputs
     if splits > 1:
-        out = torch.empty((splits, queries * h_q, 512), dtype=torch.float32, device=out.device)
-        lse = torch.empty((splits, queries * h_q), dtype=torch.float32, device=out.device)
+        out, lse = empty_partials(splits, out)
     attend = Launch(
         kernel=sparse_mla_decode,
         grid=(queries * -(-h_q // block_h), splits),
@@ -120,17 +119,12 @@ def describe(config: Config) -> str:
     return "Triton, fp8 to bf16 in registers, bf16 wgmma " + ("K·Qᵀ, Vᵀ·Pᵀ" if config["SWAP"] else "Q·Kᵀ, P·V")
 
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="sparse_mla_decode",
-    name="triton",
     summary="fp8 rows dequantized once in registers for both products, online softmax, split keys and a merge",
-    device_types=runtime.device_types(),
     tunables=(SWAP, BLOCK_H, BLOCK_KV, NUM_STAGES, NUM_SPLITS),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
     describe=describe,
-    emulated=runtime.interpreting,
     plan=plan,
 )

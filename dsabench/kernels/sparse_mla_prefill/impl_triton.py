@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.sparse_mla_prefill.contract import Inputs
@@ -109,17 +109,12 @@ def describe(config: Config) -> str:
     return "Triton, bf16 wgmma " + ("K·Qᵀ, Vᵀ·Pᵀ" if config["SWAP"] else "Q·Kᵀ, P·V")
 
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="sparse_mla_prefill",
-    name="triton",
     summary="rows gathered once into shared memory for both products, online softmax, a program per query and head block",
-    device_types=runtime.device_types(),
     tunables=(SWAP, BLOCK_H, BLOCK_KV, NUM_WARPS, NUM_STAGES),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
     describe=describe,
-    emulated=runtime.interpreting,
     plan=plan,
 )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
+from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
-from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, runner
+from dsabench.kernels.triton.implementation import triton_implementation
+from dsabench.kernels.triton.launch import Launch
 
 if TYPE_CHECKING:
     from dsabench.kernels.topk_select.contract import Inputs
@@ -103,11 +103,9 @@ def constraint(config: Config, axes: Axes) -> str | None:
     return None
 
 
-IMPLEMENTATION = Implementation(
+IMPLEMENTATION = triton_implementation(
     op="topk_select",
-    name="triton",
     summary="sampled threshold, one filtering pass, search among the survivors",
-    device_types=runtime.device_types(),
     tunables=(
         Tunable(
             "PARTS", (1, 2, 4, 8, 16, 32), "programs that filter one row; more than 1: two launches", recompiles=True
@@ -117,9 +115,6 @@ IMPLEMENTATION = Implementation(
         Tunable("SAMPLES", (1024, 2048), "scores of a window sampled to place its threshold", recompiles=True),
     ),
     default_config=default_config,
-    run=runner(plan),
     constraint=constraint,
-    unavailable=runtime.unavailable,
-    emulated=runtime.interpreting,
     plan=plan,
 )

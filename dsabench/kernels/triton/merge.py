@@ -12,6 +12,16 @@ BLOCK_SPLITS = 8
 """Partial rows in flight per program: 4 KB, 32 registers a thread."""
 
 
+def empty_partials(splits: int, out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Uninitialised partials of an op's out [..., d_v], on its device: f32 [splits, rows, d_v] and f32 [splits, rows]."""
+    d_v = out.shape[-1]
+    rows = out.numel() // d_v
+    return (
+        torch.empty((splits, rows, d_v), dtype=torch.float32, device=out.device),
+        torch.empty((splits, rows), dtype=torch.float32, device=out.device),
+    )
+
+
 def merge_launch(
     partial_out: torch.Tensor,
     partial_lse: torch.Tensor,
