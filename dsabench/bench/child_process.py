@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 _PR_SET_PDEATHSIG = 1
 
@@ -62,6 +63,16 @@ def die_with(parent: int, lifeline: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="parent watch").start()
+
+
+def kill(process: BaseProcess) -> None:
+    """Ends a process that called `detach`, and everything it started."""
+    assert process.pid is not None
+    with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):  # Windows has no groups
+        if os.getpgid(process.pid) == process.pid:  # once it has a group of its own
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join(5.0)
 
 
 def exit_text(code: int | None) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from dsabench.bench.child_process import child_environment, exit_text
+from dsabench.bench.child_process import child_environment, exit_text, kill
 from dsabench.bench.device import worker_environment
 from dsabench.bench.jobs import Failure, Job, Ready, Stage
 from dsabench.bench.worker_main import main as worker_main
@@ -158,13 +156,8 @@ class Worker:
             if connection is not None:
                 connection.close()
         self._jobs = self._lifeline = None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
-            if os.getpgid(process.pid) == process.pid:  # once it has a group of its own
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.join(5.0)
+        if process is not None:
+            kill(process)
 
     def __enter__(self) -> Worker:
         return self

@@ -44,10 +44,15 @@ class Entry:
     median_s: float
 
 
-def user_table_path(device_key: str) -> Path:
-    """Where `dsabench tune` keeps the user's table of a device; DSABENCH_CACHE_DIR overrides the base."""
+def user_cache_root() -> Path:
+    """The user's folder for what dsabench keeps: DSABENCH_CACHE_DIR, else the platform's."""
     base = os.environ.get(CACHE_ENV)
-    return (Path(base) if base else user_cache_path("dsabench")) / "tuned" / f"{device_key}.json"
+    return Path(base) if base else user_cache_path("dsabench")
+
+
+def user_table_path(device_key: str) -> Path:
+    """Where `dsabench tune` keeps the user's table of a device."""
+    return user_cache_root() / "tuned" / f"{device_key}.json"
 
 
 def keyed_versions() -> dict[str, str]:

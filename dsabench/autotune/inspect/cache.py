@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
 
 from dsabench.autotune.inspect.arch import Arch
@@ -21,8 +20,8 @@ from dsabench.autotune.inspect.jobs import PlannedLaunch
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.bench.inspection_records import CodeRecord, ConfigId
 from dsabench.kernels.source_hash import code_lines
+from dsabench.kernels.tuned_table import user_cache_root
 
-CACHE_ENV = "DSABENCH_CACHE_DIR"
 _MAKERS = ("compile", "disassemble", "facts", "products", "resources", "sass", "source")
 """Modules of this package that decide what a fact is: facts that other versions of them made are not these."""
 _COMPILER_ENV = ("PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT")
@@ -32,8 +31,7 @@ _Fact = TypeVar("_Fact")
 
 def default_folder() -> Path:
     """`inspect` in DSABENCH_CACHE_DIR, or in the platform's folder for caches."""
-    base = os.environ.get(CACHE_ENV)
-    return (Path(base) if base else user_cache_path("dsabench")) / "inspect"
+    return user_cache_root() / "inspect"
 
 
 class FactCache:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import tempfile
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from dsabench.autotune.inspect.jobs import DisassembleJob, Job, JobFailed, Ready
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.autotune.inspect.worker import WorkerSetup, exhausted, output_end
 from dsabench.autotune.inspect.worker import main as worker_main
-from dsabench.bench.child_process import child_environment, exit_text
+from dsabench.bench.child_process import child_environment, exit_text, kill
 from dsabench.bench.inspection_records import Outcome
 
 START_TIMEOUT_S = 120.0
@@ -77,13 +76,8 @@ class _Slot:
             if connection is not None:
                 connection.close()
         self.jobs = self.lifeline = self.job = None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == process.pid:  # once it has a group of its own
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.join(5.0)
+        if process is not None:
+            kill(process)
 
 
 class Pool:
