@@ -90,12 +90,26 @@ class Rate(Record):
     method: str
 
 
+class VendorFigures(Record):
+    """What the vendor says of this chip, dense: leads to stand beside the measured ceilings, never used for a bound."""
+
+    chip: str
+    bandwidth: float
+    """of memory, bytes a second"""
+    product: dict[str, float]
+    """by dtype, FLOP a second"""
+
+
 class Ceilings(Record):
     kind: Literal["ceilings"] = "ceilings"
     bandwidth: dict[str, Rate]
     """`copy`, `read`: bytes a second, from memory"""
     product: dict[str, Rate]
-    """`bf16`, `f32` (`fp8` on a GPU): FLOP a second"""
+    """`bf16`, `f32` (`bf16`, `fp8` on a GPU): FLOP a second"""
+    gather: dict[str, Rate] = {}
+    """`656`, `1152`: bytes a second of rows of so many bytes, gathered at random from a table that fits the last-level cache;
+    no bound on compulsory bytes, which come from memory"""
+    vendor: VendorFigures | None = None
 
 
 class WorkloadId(Record):
@@ -147,6 +161,29 @@ class CheckRecord(Record):
     reason: str
 
 
+class Spread(Record):
+    """Lowest, median and highest of what was read."""
+
+    low: float
+    median: float
+    high: float
+
+
+class Conditions(Record):
+    """The GPU's state while a config was timed, read through NVML between its samples."""
+
+    readings: int
+    sm_mhz: Spread | None
+    """None where the driver does not tell"""
+    memory_mhz: Spread | None
+    power_w: Spread | None
+    temperature_c: Spread | None
+    throttled: dict[str, int]
+    """samples taken while the driver named this reason for holding the clock down; they are kept among the others"""
+    regime: Literal["burst", "sustained"]
+    """sustained: the GPU had been kept at work for a second or longer before the first sample"""
+
+
 class Timing(Record):
     """A summary of all samples of one config; a sample is the mean of `calls_per_sample` calls."""
 
@@ -170,6 +207,12 @@ class Timing(Record):
     stopped_by: Literal["interval", "time", "samples"]
     samples_s: list[float]
     """the samples in the order measured, at most 200 (evenly thinned)"""
+    inputs: Literal["cold", "warm"] = "cold"
+    """cold: what a call reads was not left in the cache by an earlier one"""
+    host_bound: int = 0
+    """samples in which the GPU waited for the host, so that they time the host too"""
+    conditions: Conditions | None = None
+    """None on a CPU and where NVML is missing"""
 
 
 class Trial(Record):
@@ -194,8 +237,12 @@ class Trial(Record):
     """the first call, in which the kernel is compiled or loaded; None when it never ran"""
     check: CheckRecord | None
     timing: Timing | None
+    warm: Timing | None = None
+    """the same with the inputs left in the cache by the call before; GPU only, and never what decides"""
     roofline_fraction: float | None
     """bound_s / median_s"""
+    predicted_s: float | None = None
+    """a prediction made before the trial, from machine code and ceilings (`autotune.predict`); never a measurement"""
     peak_extra_bytes: int | None
     """high-water mark of the process's resident memory during a call, less what it was before; None where unreadable"""
     started: str
