@@ -85,7 +85,7 @@ class Measurer:
 
     def _measure_ceilings(self) -> Ceilings:
         self._ceilings_measured += 1
-        job = CeilingsJob(self.run.effort.ceiling_s, self.run.header.device.last_level_cache_bytes)
+        job = CeilingsJob(self.run.effort.ceiling_s)
         ceilings = self.run.worker.do(job, SETUP_TIMEOUT_S)
         assert isinstance(ceilings, Ceilings)
         return ceilings

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dsabench.bench.effort import TimingPolicy
-from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, Status, Timing
+from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, DeviceRecord, Status, Timing
 from dsabench.kernels.op import Cost
 from dsabench.kernels.workload import Workload
 
 
 @dataclass(frozen=True)
+class DescribeJob:
+    """Say what device this is."""
+
+
+@dataclass(frozen=True)
 class CeilingsJob:
     seconds: float
-    last_level_cache_bytes: int
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class TrialJob:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a trial ended in a worker that lived to tell. `stages_s`: seconds by stage."""
+    """How a trial ended in a worker that lived to tell. `stages_s`: seconds by stage; lost: the worker can run nothing more on
+    its device and is to be replaced."""
 
     status: Status
     reason: str = ""
@@ -50,8 +55,10 @@ class TrialOutcome:
     compile_s: float | None = None
     check: CheckRecord | None = None
     timing: Timing | None = None
+    warm: Timing | None = None
     peak_extra_bytes: int | None = None
     stages_s: dict[str, float] = field(default_factory=dict)
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,12 @@ class CompareJob:
 
 @dataclass(frozen=True)
 class CompareOutcome:
-    """rounds_s[e][r]: seconds a call of entry `e` took in round `r`; failed[e]: why entry `e` dropped out."""
+    """rounds_s[e][r]: seconds a call of entry `e` took in round `r`; failed[e]: why entry `e` dropped out; lost: as in
+    TrialOutcome."""
 
     rounds_s: list[list[float]]
     failed: dict[int, str]
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class VerifyOutcome:
     status: Status
     reason: str
     check: CheckRecord | None
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,6 @@ class Failure:
     out_of_memory: bool
 
 
-Job = CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob
-Result = Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
-Message = Stage | Ready | Failure | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
+Job = DescribeJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob
+Result = DeviceRecord | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
+Message = Stage | Ready | Failure | Result

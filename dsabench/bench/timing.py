@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from dsabench.bench.records import Timing
 SAMPLES_KEPT = 200
 Call = Callable[[int], None]
 """Runs the kernel once on input copy `i`."""
+ClockName = Literal["wall", "process", "cuda_events", "cuda_graph"]
+StoppedBy = Literal["interval", "time", "samples"]
 
 
 class Clock(Protocol):
     """What measures a stretch of calls. A GPU's clock records events around the stretch instead of reading the host's."""
 
     @property
-    def name(self) -> Literal["wall", "process", "cuda_events", "cuda_graph"]: ...
+    def name(self) -> ClockName: ...
 
     def measure(self, call: Call, copies: list[int]) -> float:
         """Seconds that `call` on each of `copies`, in this order, takes together."""
@@ -91,18 +93,41 @@ def time_calls(
 ) -> Timing:
     """Times `call` under `policy`. `flush`, where given, runs before each sample, outside the timed stretch; a sample then
     never uses a copy twice. `flush_bytes` is what it streams, for the record."""
-    samples: list[float] = []
     with no_garbage_collection():
         warmups, call_s = warm_up(call, rotation, clock, policy.warmup_s)
         calls = calls_for(policy.sample_s, call_s, rotation.copies if flush else 100_000)
-        begin = time.perf_counter()
-        while True:
+
+        def sample() -> float:
             if flush:
                 flush()
-            samples.append(clock.measure(call, rotation.take(calls)) / calls)
-            stopped_by = _enough(samples, time.perf_counter() - begin, policy)
-            if stopped_by:
-                break
+            return clock.measure(call, rotation.take(calls)) / calls
+
+        samples, stopped_by = collect(sample, policy)
+    return summarize(
+        samples,
+        policy,
+        stopped_by=stopped_by,
+        calls_per_sample=calls,
+        warmup_calls=warmups,
+        input_copies=rotation.copies,
+        flush_bytes=flush_bytes if flush else 0,
+        clock=clock.name,
+    )
+
+
+def collect(sample: Callable[[], float], policy: TimingPolicy) -> tuple[list[float], StoppedBy]:
+    """Takes samples (seconds a call) until the median is known as well as `policy` asks or its time is up."""
+    samples: list[float] = []
+    begin = time.perf_counter()
+    while True:
+        samples.append(sample())
+        stopped_by = _enough(samples, time.perf_counter() - begin, policy)
+        if stopped_by:
+            return samples, stopped_by
+
+
+def summarize(samples: list[float], policy: TimingPolicy, **how: Any) -> Timing:
+    """`how`: the fields of Timing that say how the samples were taken."""
     low, high, confidence = median_interval(samples, policy.confidence)
     p10, median, p90 = (float(v) for v in np.quantile(samples, [0.1, 0.5, 0.9]))
     return Timing(
@@ -114,19 +139,12 @@ def time_calls(
         p10_s=p10,
         p90_s=p90,
         n=len(samples),
-        calls_per_sample=calls,
-        warmup_calls=warmups,
-        input_copies=rotation.copies,
-        flush_bytes=flush_bytes if flush else 0,
-        clock=clock.name,
-        stopped_by=stopped_by,
         samples_s=thin(samples, SAMPLES_KEPT),
+        **how,
     )
 
 
-def _enough(
-    samples: list[float], elapsed: float, policy: TimingPolicy
-) -> Literal["interval", "time", "samples"] | None:
+def _enough(samples: list[float], elapsed: float, policy: TimingPolicy) -> StoppedBy | None:
     n = len(samples)
     if elapsed >= policy.patience_s:
         return "time"

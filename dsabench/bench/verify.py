@@ -7,7 +7,6 @@ imported. The interpreter takes seconds for what a GPU does in microseconds, so 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,12 +19,12 @@ from dsabench.bench.checkup import can_interpret, written_for
 from dsabench.bench.device import DeviceError, resolve_device
 from dsabench.bench.jobs import Stage, VerifyJob, VerifyOutcome
 from dsabench.bench.records import ConfigValues, Status
+from dsabench.bench.runtime import Runtime
 from dsabench.bench.suites import Suite
 from dsabench.bench.trial import Runner, TrialFailed, check_record, kernel_faults
-from dsabench.bench.workbench import Bench, Benches, Copy, byte_count, fingerprint, poison, tensors_of
+from dsabench.bench.workbench import Benches, byte_count
 from dsabench.bench.worker import Worker, WorkerDied, WorkerTimeout
 from dsabench.kernels.implementation import Implementation
-from dsabench.kernels.op import Check
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names
 from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.workload import Workload
@@ -99,44 +98,15 @@ def place_of(implementation: Implementation, places: Mapping[Place, object]) -> 
     return None
 
 
-class GpuRunner(Runner):
-    """A Runner whose kernel works on copies of the inputs on the GPU. What it leaves in its outputs comes back to the CPU, where
-    the reference is: inputs and expected rows are the same on every device."""
-
-    def __init__(
-        self, bench: Bench, implementation: Implementation, config: ConfigValues, device: torch.device | str = "cuda"
-    ) -> None:
-        super().__init__(bench, implementation, config)
-        inputs = dataclasses.replace(bench.inputs, **{n: t.to(device) for n, t in tensors_of(bench.inputs).items()})
-        self._there = Copy(inputs, bench.op.empty_outputs(inputs))
-
-    def poison(self, copy: int) -> None:
-        poison(self._there.outputs)
-
-    def call(self, copy: int) -> None:
-        self.implementation.run(self._there.inputs, self._there.outputs, self.config)
-        # Copying waits for the kernel, so that its faults surface here.
-        for home, there in zip(self.bench.copies[copy].outputs, self._there.outputs, strict=True):
-            home.copy_(there)
-
-    def check(self, copy: int) -> Check:
-        now = fingerprint(self._there.inputs)
-        for name, value in self.bench.fingerprint.items():
-            if now[name] != value:
-                raise TrialFailed(Status.INCORRECT, f"the kernel wrote into its input {name!r}")
-        return super().check(copy)
-
-
-def run_verify(job: VerifyJob, benches: Benches, tell: Callable[[Stage], None]) -> VerifyOutcome:
+def run_verify(job: VerifyJob, benches: Benches, runtime: Runtime, tell: Callable[[Stage], None]) -> VerifyOutcome:
     """In the worker. The kernel runs before the reference, into poisoned outputs; then it is launched again."""
     tell(Stage("build"))
     bench = benches.get(job.workload)
-    on_gpu = bool(os.environ.get(_VISIBLE_GPUS))  # as `usable_places` says
-    runner = (GpuRunner if on_gpu else Runner)(bench, get_implementation(job.workload.op, job.impl), job.config)
+    runner = Runner(bench, get_implementation(job.workload.op, job.impl), job.config)
     try:
         tell(Stage("run"))
         runner.poison(0)
-        with kernel_faults():
+        with kernel_faults(runtime):
             runner.call(0)
         tell(Stage("reference"))
         bench.expected()
@@ -148,7 +118,7 @@ def run_verify(job: VerifyJob, benches: Benches, tell: Callable[[Stage], None]) 
         first = [output.view(torch.uint8).clone() for output in bench.copies[0].outputs]
         for number in range(2, job.repeats + 1):
             runner.poison(0)
-            with kernel_faults():
+            with kernel_faults(runtime):
                 runner.call(0)
             now = bench.copies[0].outputs
             if not all(torch.equal(a, b.view(torch.uint8)) for a, b in zip(first, now, strict=True)):
@@ -159,7 +129,7 @@ def run_verify(job: VerifyJob, benches: Benches, tell: Callable[[Stage], None]) 
                 )
     except TrialFailed as failed:
         benches.forget(job.workload)
-        return VerifyOutcome(failed.status, failed.reason, None)
+        return VerifyOutcome(failed.status, failed.reason, None, failed.lost)
     return VerifyOutcome(Status.PASSED, "", check_record(check))
 
 
@@ -253,6 +223,6 @@ def verify(cases: Sequence[VerifyCase], worker: Worker, timeout_s: float) -> Ite
             outcome = VerifyOutcome(Status.CRASHED, died.reason, None)
         except WorkerTimeout as late:
             outcome = VerifyOutcome(Status.TIMEOUT, late.reason, None)
-        if case.where == "cuda" and outcome.status is Status.LAUNCH_ERROR:
-            worker.kill()  # an illegal access ends the CUDA context: every later launch would fail with it
+        if outcome.lost:
+            worker.kill()
         yield VerifyResult(case, outcome)

@@ -11,19 +11,12 @@ from typing import Any
 
 import torch
 
-from dsabench.bench.memory import available_bytes
+from dsabench.bench.runtime import CopyRoom
 from dsabench.kernels.op import Check, Op, Outputs
 from dsabench.kernels.registry import get_op
 from dsabench.kernels.workload import Workload, sample_rows
 
 POISON = 0x7F
-COPIES_BYTES = 2**30
-"""Most memory that the rotated copies of one workload's inputs may take."""
-MOST_COPIES = 2048
-FLUSHED_COPIES = 64
-"""Copies where a flush before each sample does the rest: calls of 8 µs still fill a sample of 0.5 ms."""
-KEPT_BYTES = 2 * 2**30
-"""Workloads kept built, so that a search that comes back to one does not build it again."""
 
 
 def poison(outputs: Outputs) -> None:
@@ -100,21 +93,20 @@ class Bench:
         now = fingerprint(self.copies[copy].inputs)
         return next((name for name, value in self.fingerprint.items() if now[name] != value), "")
 
-    def rotate(self, last_level_cache_bytes: int) -> bool:
-        """Makes enough copies that one round through them touches twice the last-level cache; False when memory does not
-        allow it: then there are a few copies, and the caller is to flush the cache before each sample.
+    def rotate(self, room: CopyRoom) -> bool:
+        """Makes enough copies that one round through them touches `room.touch_bytes`; False when memory does not allow it:
+        then there are a few copies, and the cache is to be flushed before each sample.
 
         What counts is what a call touches (its compulsory bytes), not what its inputs take: a sparse op reads little of a
         large cache.
         """
         outputs = sum(t.numel() * t.element_size() for t in self.copies[0].outputs)
         each = max(1, self.input_bytes + outputs)
-        room = min(COPIES_BYTES, available_bytes() // 4)
-        # One more than fills the cache twice: the copy in use is warm.
-        count = math.ceil(2 * last_level_cache_bytes / max(1, self.cost.compulsory_bytes)) + 1
-        enough = count <= MOST_COPIES and count * each <= room
+        # One more than fills the cache: the copy in use is warm.
+        count = math.ceil(room.touch_bytes / max(1, self.cost.compulsory_bytes)) + 1
+        enough = count <= room.most and count * each <= room.room_bytes
         if not enough:
-            count = max(1, min(FLUSHED_COPIES, room // 4 // each))
+            count = max(1, min(room.few, room.room_bytes // 4 // each))
         while len(self.copies) < count:
             inputs = dataclasses.replace(self.inputs, **{n: t.clone() for n, t in tensors_of(self.inputs).items()})
             self.copies.append(Copy(inputs, self.op.empty_outputs(inputs)))
@@ -125,10 +117,12 @@ class Bench:
 
 
 class Benches:
-    """The workloads built so far, the least recently used given up first; only the current one has copies."""
+    """The workloads built so far, up to `kept_bytes` of inputs, the least recently used given up first: a search that comes
+    back to one does not build it again. Only the current one has copies."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, kept_bytes: int) -> None:
         self.device = device
+        self.kept_bytes = kept_bytes
         self._kept: OrderedDict[Workload, Bench] = OrderedDict()
 
     def get(self, workload: Workload) -> Bench:
@@ -136,7 +130,7 @@ class Benches:
         for other in self._kept.values():
             other.drop_copies()
         if bench is None:
-            while self._kept and sum(b.input_bytes for b in self._kept.values()) > KEPT_BYTES:
+            while self._kept and sum(b.input_bytes for b in self._kept.values()) > self.kept_bytes:
                 self._kept.popitem(last=False)
             bench = Bench(workload, self.device)
             # What is alive now lives long. A collection before each trial would walk all of torch and numba: 0.2 s.

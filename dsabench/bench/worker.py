@@ -55,7 +55,8 @@ class WorkerStartError(Exception):
 class Worker:
     """One worker process, started at the first job and again after each crash or hang. Not for use from several threads.
 
-    environment: what it finds in its environment besides what every worker does; None: a variable it must not find.
+    device: `cpu`, or `cuda` for the one GPU that `environment` lets it see. environment: what it finds in its environment
+    besides what every worker does; None: a variable it must not find.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Worker:
         plugins: tuple[str, ...] = (),
         on_stage: Callable[[Stage], None] | None = None,
         environment: Mapping[str, str | None] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.log = log
         self.plugins = plugins
         self.on_stage = on_stage
         self.environment = environment or {}
+        self.device = device
         self.starts = 0
         self._process: Any = None
         self._jobs: Connection | None = None
@@ -96,7 +99,9 @@ class Worker:
         self._jobs, theirs = context.Pipe()
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=worker_main, args=(theirs, lifeline, str(self.log), self.plugins, os.getpid()), daemon=True
+            target=worker_main,
+            args=(theirs, lifeline, str(self.log), self.device, self.plugins, os.getpid()),
+            daemon=True,
         )
         with child_environment({**worker_environment(), **self.environment}):
             self._process.start()

@@ -11,15 +11,15 @@ from typing import Any
 from dsabench.bench.child_process import detach, die_with
 
 
-def main(jobs: Connection, lifeline: Connection, log: str, plugins: tuple[str, ...], parent: int) -> None:
+def main(jobs: Connection, lifeline: Connection, log: str, device: str, plugins: tuple[str, ...], parent: int) -> None:
     """The target of the spawned process. `lifeline` is a pipe that nobody writes to: it ends when the parent does."""
     detach(log)
     die_with(parent, lifeline)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
-        _serve(jobs, plugins)
+        _serve(jobs, device, plugins)
 
 
-def _serve(jobs: Connection, plugins: tuple[str, ...]) -> None:
+def _serve(jobs: Connection, device: str, plugins: tuple[str, ...]) -> None:
     from dsabench.bench.jobs import Failure, Ready
     from dsabench.bench.worker_jobs import Workshop
 
@@ -29,7 +29,7 @@ def _serve(jobs: Connection, plugins: tuple[str, ...]) -> None:
         return Failure(f"{type(error).__name__}: {text}", traceback.format_exc(), exhausted)
 
     try:
-        workshop = Workshop(plugins, jobs.send)
+        workshop = Workshop(device, plugins, jobs.send)
         jobs.send(Ready())
     except Exception as error:
         jobs.send(fault(error))

@@ -122,8 +122,9 @@ def _run(
             if not cases:
                 continue
             log = Path(scratch) / f"{place}.log"
+            device = "cuda" if place == "cuda" else "cpu"
             try:
-                with Worker(log, plugins, environment=environment) as worker:
+                with Worker(log, plugins, environment=environment, device=device) as worker:
                     for result in progress.track(
                         verify_each(cases, worker, TIMEOUT_S), len(cases), description=f"verifying, {place}"
                     ):

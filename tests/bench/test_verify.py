@@ -1,4 +1,4 @@
-"""Where verify's cases run, what the interpreter gets, and a kernel whose inputs stand on another device."""
+"""Where verify's cases run, what the interpreter gets, and what a run is judged by."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from dsabench.bench import verify
 from dsabench.bench.device import DeviceError
 from dsabench.bench.records import Status
 from dsabench.bench.suites import Suite, load_suite
-from dsabench.bench.trial import TrialFailed
+from dsabench.bench.trial import Runner, TrialFailed
 from dsabench.bench.verify import (
     INTERPRETER_BYTES,
-    GpuRunner,
     interpreter_bytes,
     place_of,
     plan_verify,
@@ -160,41 +159,24 @@ def right(inputs: Any, outputs: Any, config: Any) -> None:
     outputs[0].copy_(get_op("topk_select").reference(inputs, rows)[0])
 
 
-def gpu_runner(run: Any) -> GpuRunner:
-    """On tensors that are not the bench's, as on a GPU; `meta` would hold no data, so they stand on the CPU."""
-
-    def elsewhere(inputs: Any, outputs: Any, config: Any) -> None:
-        assert inputs.logits.data_ptr() != bench.inputs.logits.data_ptr()
-        assert outputs[0].data_ptr() != bench.copies[0].outputs[0].data_ptr()
-        run(inputs, outputs, config)
-
-    bench = Bench(SMALL, torch.device("cpu"))
-    runner = GpuRunner(bench, replace(TORCH, run=elsewhere), {}, "cpu")
-    runner._there.inputs = replace(runner._there.inputs, logits=runner._there.inputs.logits.clone())
-    return runner
+def a_runner(run: Any) -> Runner:
+    return Runner(Bench(SMALL, torch.device("cpu")), replace(TORCH, run=run), {})
 
 
-def test_what_a_kernel_leaves_on_its_device_comes_back_to_be_checked() -> None:
-    runner = gpu_runner(right)
-    runner.poison(0)
-    runner.call(0)
-    assert runner.check(0).passed
-
-
-def test_a_kernel_that_leaves_rows_unwritten_on_its_device_is_wrong() -> None:
-    runner = gpu_runner(lambda inputs, outputs, config: None)
+def test_a_kernel_that_leaves_rows_unwritten_is_wrong() -> None:
+    runner = a_runner(lambda inputs, outputs, config: None)
     right(runner.bench.inputs, runner.bench.copies[0].outputs, {})  # what stood there before must not count
     runner.poison(0)
     runner.call(0)
     assert not runner.check(0).passed
 
 
-def test_a_kernel_that_writes_into_its_inputs_there_is_wrong() -> None:
+def test_a_kernel_that_writes_into_its_inputs_is_wrong() -> None:
     def scribbling(inputs: Any, outputs: Any, config: Any) -> None:
         right(inputs, outputs, config)
         inputs.logits[0, 0] += 1.0
 
-    runner = gpu_runner(scribbling)
+    runner = a_runner(scribbling)
     runner.poison(0)
     runner.call(0)
     with pytest.raises(TrialFailed, match="wrote into its input 'logits'") as caught:

@@ -1,0 +1,83 @@
+"""The one NVIDIA GPU that a worker sees, as its device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from dsabench.bench.effort import TimingPolicy
+from dsabench.bench.faults import Fault
+from dsabench.bench.gpu.ceilings import measure_gpu_ceilings
+from dsabench.bench.gpu.clocks import Backlog, EventClock
+from dsabench.bench.gpu.conditions import Observer
+from dsabench.bench.gpu.device_record import gpu_device
+from dsabench.bench.gpu.faults import cuda_fault
+from dsabench.bench.gpu.flush import GpuFlush
+from dsabench.bench.gpu.nvml import open_sensor
+from dsabench.bench.gpu.stopwatch import GpuStopwatch, time_on_gpu
+from dsabench.bench.gpu.stream import TorchStream
+from dsabench.bench.records import Ceilings, DeviceRecord
+from dsabench.bench.runtime import CopyRoom, Timed
+from dsabench.bench.timing import Call, Rotation
+
+_TOUCH = 3
+"""One round through the copies touches this many times the L2: its replacement is not strictly least-recently-used, and each half of
+Hopper's L2 may hold a copy of what the other has."""
+_MOST_COPIES = 8192
+_FEW_COPIES = 64
+_COPIES_SHARE = 4  # of the free memory
+_KEPT_SHARE = 3
+
+
+class GpuRuntime:
+    """Opens the CUDA context of this process."""
+
+    def __init__(self) -> None:
+        self.device = torch.device("cuda", 0)
+        torch.cuda.init()
+        self._properties = torch.cuda.get_device_properties(0)
+        self.kept_bytes = self._properties.total_memory // _KEPT_SHARE
+        self._sensor = open_sensor(str(self._properties.uuid))
+        self._stream = TorchStream()
+        self._flush = GpuFlush(_TOUCH * self._properties.L2_cache_size)
+        self._observer = Observer(self._sensor)
+
+    def describe(self) -> DeviceRecord:
+        return gpu_device(self._sensor)
+
+    def measure_ceilings(self, seconds: float) -> Ceilings:
+        clock = EventClock(self._stream, Backlog(self._stream))
+        return measure_gpu_ceilings(seconds, self._properties.L2_cache_size, clock)
+
+    def copy_room(self) -> CopyRoom:
+        free, _ = torch.cuda.mem_get_info()
+        return CopyRoom(
+            touch_bytes=_TOUCH * self._properties.L2_cache_size,
+            room_bytes=free // _COPIES_SHARE,
+            most=_MOST_COPIES,
+            few=_FEW_COPIES,
+        )
+
+    def peak_extra_bytes(self, call: Callable[[], None]) -> int:
+        """By torch's allocator, from which the plans take their workspaces; what a kernel takes from CUDA itself is not seen."""
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        torch.cuda.synchronize()
+        return max(0, torch.cuda.max_memory_allocated() - before)
+
+    def time(self, call: Call, rotation: Rotation, policy: TimingPolicy, rotated: bool, planned: bool) -> Timed:
+        stopwatch = self.stopwatch(call, rotation, rotated, planned)
+        return time_on_gpu(stopwatch, policy, self._observer, self._flush.bytes)
+
+    def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> GpuStopwatch:
+        flush = None if rotated else self._flush
+        return GpuStopwatch(self._stream, call, rotation, flush, planned, self._observer)
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize()
+
+    def classify(self, error: BaseException) -> Fault:
+        return cuda_fault(error)
