@@ -38,14 +38,15 @@ class Backlog:
             pairs = queue()
             late = pairs[0][0].reached()
             self._host_s = self._stream.now() - begin
-            self._observe()
+            again = late and not self._hopeless and attempt < _ATTEMPTS - 1 and self._host_s <= _MOST_HOLD_S
+            if not again:
+                self._observe()
             pairs[-1][1].wait()
-            if not late:
-                break
-            if self._hopeless or attempt == _ATTEMPTS - 1 or self._host_s > _MOST_HOLD_S:
-                self._hopeless = True  # the next measurement is not tried three times again
-                self.host_bound += 1
-                break
+            if again:
+                continue
+            self._hopeless = late  # the next measurement is then not tried three times again
+            self.host_bound += late
+            break
         return sum(end.since(start) for start, end in pairs)
 
     def stretch(self, work: Work) -> float:

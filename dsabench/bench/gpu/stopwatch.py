@@ -70,49 +70,6 @@ class GpuStopwatch:
             self.warmup_calls += self.calls
         return worked
 
-    def sample(self) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def conditions(self, sustained: bool) -> Conditions | None: ...
-
-
-class GpuStopwatch:
-    """Times `call` on the rotation's copies. flush: pushes the inputs out of the L2, where the copies cannot; planned: the call
-    never waits for the GPU and may be recorded."""
-
-    def __init__(
-        self, stream: Stream, call: Call, rotation: Rotation, flush: Work | None, planned: bool, watcher: Watcher
-    ) -> None:
-        self.stream = stream
-        self.call = call
-        self.rotation = rotation
-        self.flush = flush
-        self.planned = planned
-        self.backlog = Backlog(stream, watcher.sample)
-        self.clock: EventClock | GraphClock = EventClock(stream, self.backlog, flush)
-        self.calls = 1
-        self.warmup_calls = 0
-
-    def prepare(self, sample_s: float) -> None:
-        call_s = math.inf
-        for _ in range(3):  # the first compiles and allocates; the clock wakes
-            call_s = min(call_s, self.clock.measure(self.call, self.rotation.take(1)))
-            self.warmup_calls += 1
-        round_s = self.rotation.copies * call_s
-        if self.planned and self.flush is None and call_s < GRAPH_BELOW_S and round_s < GRAPH_ROUND_S:
-            self.clock = GraphClock(self.stream, self.backlog, self.call, list(range(self.rotation.copies)))
-            self.rotation.last = self.rotation.copies - 1  # where every recorded round ends
-        most = self.rotation.copies if self.flush else _MOST_CALLS
-        self.calls = _whole(calls_for(sample_s, call_s, most), self.clock.calls_multiple)
-
-    def warm_up(self, seconds: float) -> None:
-        """Keeps the GPU at work for so long."""
-        begin = self.stream.now()
-        while self.stream.now() - begin < seconds:
-            self.sample()
-            self.warmup_calls += self.calls
-
     def sample(self) -> float:
         return self.clock.measure(self.call, self.rotation.take(self.calls)) / self.calls
 
