@@ -1,13 +1,15 @@
 """Compiles the configs of a run ahead of their trials, in a process of its own, and says which a device need not see.
 
 Only for implementations with a `plan` (kernels that are compiled per config). The child inspects one config after another,
-those of the first pairs first, while the worker measures; a trial waits for the verdict on its own config.
+those of the first pairs first, while the worker measures; a trial waits for the verdict on its own config. What was compiled
+stands in the cache that a worker with `bench.gpu.compile_cache.compile_environment` loads kernels from.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from types import TracebackType
 
 from dsabench.autotune.inspect.grid import Candidate, candidate_of
 from dsabench.autotune.plan import Pair
+from dsabench.bench.gpu.compile_cache import compile_environment
 from dsabench.kernels.implementation import Config, Implementation
 from dsabench.kernels.workload import Workload
 
@@ -45,6 +48,7 @@ class CompileAhead:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env=os.environ | compile_environment(),
                 start_new_session=True,  # the user's Ctrl-C is this process's business
             )
             threading.Thread(target=self._read, args=(self._child,), name="compile ahead", daemon=True).start()

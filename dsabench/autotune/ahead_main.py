@@ -32,6 +32,7 @@ def main() -> None:
     from dsabench.autotune.inspect.inspecting import inspect_configs
     from dsabench.autotune.inspect.pool import PoolError
     from dsabench.autotune.inspect.toolchain import ToolchainError, find_toolchain
+    from dsabench.bench.gpu.compile_cache import cache_folder
     from dsabench.kernels.machine import usable_cpus
     from dsabench.kernels.registry import load_plugin
 
@@ -42,7 +43,8 @@ def main() -> None:
         arch, toolchain = get_arch(DEFAULT_ARCH), find_toolchain()
         cache = FactCache(default_folder(), arch, toolchain)
         workers = max(1, usable_cpus() - 1)
-        for found in inspect_configs(candidates, arch, toolchain, cache, workers, plugins):
+        each = inspect_configs(candidates, arch, toolchain, cache, workers, plugins, launch_cache=cache_folder())
+        for found in each:
             say({"candidate": place[found.id], "reason": found.prune_reason})
     except (ToolchainError, PoolError) as error:
         say({"fault": str(error)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.cache import FactCache
@@ -24,6 +25,7 @@ from dsabench.autotune.inspect.occupancy import occupancy, why_no_launch
 from dsabench.autotune.inspect.pool import Limits, Pool
 from dsabench.autotune.inspect.sass import NAMED_FAMILIES, Code
 from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.bench.gpu.compile_cache import is_compiled
 from dsabench.bench.inspection_records import (
     CodeRecord,
     Inspection,
@@ -46,13 +48,15 @@ def inspect_configs(
     plugins: tuple[str, ...] = (),
     limits: Limits | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    launch_cache: Path | None = None,
 ) -> Iterator[Inspection]:
     """One Inspection for each candidate, as they come: a config that fails says how and costs no other. Starts processes only
     for what the cache does not hold. `on_progress(done, all)` is called after each. `same_code_as` is left open: see
-    `mark_same_code`. Raises PoolError when no worker can be started."""
-    run = _Run(arch, cache)
+    `mark_same_code`. launch_cache: a folder of Triton's that holds every kernel afterwards, so that a launch compiles nothing (see
+    `bench.gpu.compile_cache`). Raises PoolError when no worker can be started."""
+    run = _Run(arch, cache, launch_cache)
     done = 0
-    with Pool(workers, arch, toolchain, plugins, limits or Limits()) as pool:
+    with Pool(workers, arch, toolchain, plugins, limits or Limits(), launch_cache) as pool:
         for inspection in run.inspect(candidates, pool):
             done += 1
             if on_progress:
@@ -63,7 +67,8 @@ def inspect_configs(
 class _Run:
     """What is known so far, and which configs wait for what."""
 
-    def __init__(self, arch: Arch, cache: FactCache) -> None:
+    def __init__(self, arch: Arch, cache: FactCache, launch_cache: Path | None) -> None:
+        self._launch_cache = launch_cache
         self._arch = arch
         self._cache = cache
         self._codes: dict[str, CodeRecord | JobFailed] = {}
@@ -110,11 +115,14 @@ class _Run:
                 continue
             self._asked.add(launch.key)
             known = self._cache.code(launch.key)
-            if known is not None:
+            if known is not None and self._launches_at_once(launch):
                 self._codes[launch.key] = known
             else:
                 self._compiling += 1
                 pool.submit(CompileJob(candidate.config, number, launch.key))
+
+    def _launches_at_once(self, launch: PlannedLaunch) -> bool:
+        return self._launch_cache is None or is_compiled(self._launch_cache, launch.key, launch.kernel)
 
     def _took_compiled(self, key: str, result: Result | JobFailed) -> None:
         if isinstance(result, Compiled):

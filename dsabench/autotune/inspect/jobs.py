@@ -19,8 +19,8 @@ class PlanJob:
 
 @dataclass(frozen=True)
 class PlannedLaunch:
-    """key: hash of all that decides the machine code: kernel source, signature, constants, attributes, options, compiler's
-    environment."""
+    """key: the entry of Triton's cache that a launch looks up (see `bench.gpu.compile_cache`), and with it all that decides the
+    machine code: kernel source, signature, constants, attributes, options, compiler's environment."""
 
     key: str
     kernel: str

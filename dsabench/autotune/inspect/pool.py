@@ -84,12 +84,19 @@ class Pool:
     """Does jobs in up to `workers` processes. Use as a context manager; `results` runs in the caller's thread."""
 
     def __init__(
-        self, workers: int, arch: Arch, toolchain: Toolchain, plugins: tuple[str, ...], limits: Limits
+        self,
+        workers: int,
+        arch: Arch,
+        toolchain: Toolchain,
+        plugins: tuple[str, ...],
+        limits: Limits,
+        launch_cache: Path | None = None,
     ) -> None:
         self._arch = arch
         self._toolchain = toolchain
         self._plugins = plugins
         self._limits = limits
+        self._launch_cache = launch_cache
         self._queue: deque[Job] = deque()
         self._scratch = tempfile.TemporaryDirectory(prefix="dsabench-inspect-", ignore_cleanup_errors=True)
         self._slots = [_Slot(n, Path(self._scratch.name)) for n in range(workers)]
@@ -135,6 +142,7 @@ class Pool:
             str(slot.log),
             self._limits.memory_bytes,
             self._limits.seconds,
+            self._launch_cache,
         )
 
     def _collect(self) -> Iterator[tuple[Job, Result | JobFailed]]:

@@ -25,7 +25,8 @@ _EXHAUSTED = ("out of memory", "bad_alloc", "memoryerror", "memory allocation fa
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """log: the file that gets descriptors 1 and 2; memory_bytes: of private memory, for the worker and each tool it starts."""
+    """log: the file that gets descriptors 1 and 2; memory_bytes: of private memory, for the worker and each tool it starts;
+    launch_cache: the folder of Triton's that is to hold what was compiled, for launches; None: thrown away."""
 
     arch: Arch
     toolchain: Toolchain
@@ -33,6 +34,7 @@ class WorkerSetup:
     log: str
     memory_bytes: int
     timeout_s: float
+    launch_cache: Path | None = None
 
 
 def main(jobs: Connection, lifeline: Connection, setup: WorkerSetup, parent: int) -> None:
@@ -61,7 +63,7 @@ def _serve(jobs: Connection, setup: WorkerSetup) -> None:
         configure(setup.toolchain.paths["ptxas"])
         for plugin in setup.plugins:
             load_plugin(plugin)
-        compiler = Compiler(setup.arch, setup.toolchain, setup.timeout_s)
+        compiler = Compiler(setup.arch, setup.toolchain, setup.timeout_s, setup.launch_cache)
         jobs.send(Ready())
     except Exception as error:
         jobs.send(_failed(error, setup.log))

@@ -38,7 +38,7 @@ import sys
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
-from dsabench.autotune.inspect.source import ast_source
+from dsabench.autotune.inspect.source import source_and_options
 from dsabench.kernels.registry import get_implementation, get_op
 
 op, implementation = get_op(sys.argv[1]), get_implementation(sys.argv[1], "triton")
@@ -46,8 +46,9 @@ for h in (8, 64):
     axes = op.complete_axes({"h": h})
     inputs = op.empty_inputs(axes, torch.device("meta"))
     (launch,) = implementation.plan(inputs, op.empty_outputs(inputs), implementation.default_config(axes))
-    options = {"num_warps": launch.num_warps, "num_stages": launch.num_stages}
-    ptx = triton.compile(ast_source(launch), target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
+    target = GPUTarget("cuda", 90, 32)
+    source, options = source_and_options(launch, target)
+    ptx = triton.compile(source, target=target, options=options.__dict__).asm["ptx"]
     print(ptx.count("wgmma.mma_async"), ptx.count("f32.e4m3.e4m3"), "mma.sync" in ptx)
 """
 

@@ -11,7 +11,7 @@ _SCRIPT = """
 import json, re, sys
 import torch, triton
 from triton.backends.compiler import GPUTarget
-from dsabench.autotune.inspect.source import ast_source
+from dsabench.autotune.inspect.source import source_and_options
 from dsabench.kernels.registry import get_implementation, get_op
 op, axes, config = json.loads(sys.argv[1])
 op, implementation = get_op(op), get_implementation(op, "triton")
@@ -19,8 +19,9 @@ axes = op.complete_axes(axes)
 inputs = op.empty_inputs(axes, torch.device("meta"))
 full = {**implementation.default_config(axes), **config}
 launch = implementation.plan(inputs, op.empty_outputs(inputs), full)[0]
-options = {"num_warps": launch.num_warps, "num_stages": launch.num_stages}
-ptx = triton.compile(ast_source(launch), target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
+target = GPUTarget("cuda", 90, 32)
+source, options = source_and_options(launch, target)
+ptx = triton.compile(source, target=target, options=options.__dict__).asm["ptx"]
 columns = re.findall(r"wgmma.mma_async\\S*m64n(\\d+)k16", ptx)
 print(json.dumps({
     "issued": sum(2 * 64 * int(n) * 16 for n in columns) * launch.num_warps // 4,
