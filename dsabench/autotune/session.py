@@ -24,7 +24,7 @@ from dsabench.autotune.resume import Finished, ResumeError, check_resumable
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
 from dsabench.autotune.tuner import Tuner
-from dsabench.bench.device import cpu_device, resolve_device
+from dsabench.bench.device import DeviceError, cpu_device, resolve_device
 from dsabench.bench.effort import EFFORTS
 from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, JournalWriter, read_journal
 from dsabench.bench.provenance import git_commit, package_versions
@@ -93,6 +93,10 @@ def _read_existing(path: Path) -> Journal | None:
 def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -> SessionResult:
     """Raises before anything is measured: DeviceError, PluginError, UnknownNameError, SuiteError, OutputError, JournalError,
     ResumeError; later WorkerStartError and JournalError (a full disk). An interruption ends in a result, not an exception."""
+    if request.device.startswith("cuda"):
+        raise DeviceError(
+            f"device {request.device}: timing on a GPU is not there yet; `dsabench verify` checks the kernels on it"
+        )
     resolve_device(request.device)
     plugins = tuple(str(Path(p).resolve()) for p in request.plugins)
     for path in plugins:

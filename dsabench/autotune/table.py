@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from dsabench.bench.records import Comparison, Header, Ratio
-from dsabench.kernels.tuned_table import KEYED_VERSIONS, SCHEMA, forget, user_table_path
+from dsabench.kernels.tuned_table import SCHEMA, entry_versions, forget, user_table_path
 
 TABLE_NAME = "tuned.json"
 Entry = dict[str, Any]
@@ -38,7 +38,7 @@ def table_entries(header: Header, comparisons: Iterable[Comparison]) -> list[Ent
                     "axes": comparison.workload.axes,
                     "config": winner.config,
                     "source": header.sources[f"{op}/{impl}"],
-                    "versions": {n: header.versions[n].split("+")[0] for n in KEYED_VERSIONS if n in header.versions},
+                    "versions": entry_versions(header.device.key, header.versions),
                     "median_s": winner.median_s,
                     "low_s": winner.low_s,
                     "high_s": winner.high_s,

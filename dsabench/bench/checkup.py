@@ -247,7 +247,7 @@ def _tables() -> list[Finding]:
     if not untuned:
         findings.append(Finding("tuned tables", "ok", f"every op; from {places}"))
     else:
-        versions = ", ".join(f"{name} {version}" for name, version in keyed_versions().items())
+        versions = ", ".join(f"{name} {version}" for name, version in keyed_versions(key).items())
         text = f"no entry holds for {', '.join(untuned)} (this device, these sources, {versions}); files: {places}"
         findings.append(Finding("tuned tables", "note", text, "dsabench tune"))
     return findings

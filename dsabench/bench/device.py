@@ -7,13 +7,18 @@ import platform
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from dsabench.bench.records import DeviceRecord
 from dsabench.kernels.machine import cpu_device_key, cpu_isa, cpu_name, usable_cpus
 
+if TYPE_CHECKING:
+    from dsabench.bench.gpu.selection import Gpu
+
 ASSUMED_CACHE_BYTES = 32 * 2**20
+LEAST_CAPABILITY = (9, 0)
 _DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?)$")
 
 
@@ -22,15 +27,59 @@ class DeviceError(ValueError):
 
 
 def resolve_device(text: str) -> str:
-    """`auto`, `cpu`, `cuda` or `cuda:i` → the device to use. Raises DeviceError when nothing here runs on it."""
+    """`auto`, `cpu`, `cuda` or `cuda:i` → `cpu`, or `cuda:i` with the GPU's number as torch counts. `auto` is the first GPU that the
+    kernels are written for, else the CPU. Makes no CUDA context. Raises DeviceError when nothing here runs on the device."""
     if not _DEVICE.match(text):
         raise DeviceError(f"unknown device {text!r}; choose auto, cpu, cuda or cuda:0")
-    if text.startswith("cuda"):
+    if text == "cpu":
+        return text
+    try:
+        gpus = _usable_gpus()
+    except DeviceError as error:
+        if text == "auto":
+            return "cpu"
+        raise DeviceError(f"device {text}: {error}") from error.__cause__
+    if text == "auto":
+        return next((f"cuda:{gpu.index}" for gpu in gpus if gpu.capability >= LEAST_CAPABILITY), "cpu")
+    index = int(text.partition(":")[2] or 0)
+    if index >= len(gpus):
+        known = ", ".join(f"cuda:{gpu.index} ({gpu.name})" for gpu in gpus)
+        raise DeviceError(f"device {text}: there is no such GPU here, only {known}")
+    gpu = gpus[index]
+    if gpu.capability < LEAST_CAPABILITY:
+        has, least = ("".join(str(n) for n in version) for version in (gpu.capability, LEAST_CAPABILITY))
         raise DeviceError(
-            f"device {text}: timing on a GPU is not there yet; `dsabench verify --device {text}` checks the kernels on it, "
-            "`dsabench inspect` compiles them without one"
+            f"device {text}: the {gpu.name} is sm_{has}, the kernels are written for sm_{least} and later"
         )
-    return "cpu"
+    return f"cuda:{index}"
+
+
+def _usable_gpus() -> list[Gpu]:
+    """The GPUs that torch finds, at least one. Raises DeviceError that says why there is none."""
+    import torch
+
+    from dsabench.bench.gpu.selection import VISIBLE_ENV, visible_gpus
+    from dsabench.kernels.cuda_driver import CudaDriverError, cuda_driver_version
+    from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
+
+    if interpreting():
+        raise DeviceError(f"{INTERPRET_ENV} is set, so kernels run in Triton's interpreter; unset it")
+    try:
+        gpus = visible_gpus()
+    except CudaDriverError as error:
+        raise DeviceError(f"the NVIDIA driver does not work: {error}") from error
+    if not gpus:
+        visible = os.environ.get(VISIBLE_ENV)
+        hidden = f" that {VISIBLE_ENV}={visible} leaves" if visible is not None else ""
+        raise DeviceError(f"there is no NVIDIA GPU here{hidden}")
+    if torch.version.cuda is None:
+        raise DeviceError(f"torch {torch.__version__} is built without CUDA; install a CUDA build of torch")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use the NVIDIA driver, which runs CUDA "
+            f"{cuda_driver_version()}; update the driver or install a build of torch for that CUDA"
+        )
+    return gpus
 
 
 def cpu_device() -> DeviceRecord:

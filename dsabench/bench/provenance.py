@@ -6,18 +6,24 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
+
+from dsabench.kernels.cuda_driver import CUDA_DRIVER, cuda_driver_version
 
 _PACKAGES = ("dsabench", "torch", "numba", "llvmlite", "numpy", "scipy", "triton")
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape results; those not installed are left out."""
+def package_versions(device_type: Literal["cpu", "cuda"] = "cpu") -> dict[str, str]:
+    """Versions of Python, of the packages that shape results and, on a GPU, of the CUDA that its driver runs (`cuda_driver`): all
+    that a tuned table's entries are keyed by. What is not here is left out."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    if device_type == "cuda" and (driver := cuda_driver_version()) is not None:
+        found[CUDA_DRIVER] = driver
     return found
 
 

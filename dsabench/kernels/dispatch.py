@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from dsabench.kernels.gpu_key import current_gpu_key
 from dsabench.kernels.implementation import Config, ConfigValue, Implementation
 from dsabench.kernels.machine import cpu_device_key
 from dsabench.kernels.op import Axes, Outputs
@@ -20,7 +21,9 @@ PREFERENCE = ("cuda", "triton", "tilelang", "cpu")
 
 def device_key(device: torch.device) -> str | None:
     """The key under which the tuned tables keep this device; None where no table can know it."""
-    return cpu_device_key() if device.type == "cpu" else None
+    if device.type == "cpu":
+        return cpu_device_key()
+    return current_gpu_key(device) if device.type == "cuda" and torch.cuda.is_available() else None
 
 
 def choose(op: str, axes: Axes, device: torch.device, impl: str | None, config: Config | None) -> tuple[

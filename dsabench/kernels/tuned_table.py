@@ -19,6 +19,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from dsabench.kernels.cuda_driver import CUDA_DRIVER, cuda_driver_version
 from dsabench.kernels.implementation import ConfigValue
 from dsabench.kernels.registry import get_op
 from dsabench.kernels.source_hash import source_hash
@@ -26,8 +27,8 @@ from dsabench.kernels.source_hash import source_hash
 SCHEMA = 1
 CACHE_ENV = "DSABENCH_CACHE_DIR"
 _PACKAGED = Path(__file__).parent / "tuned"
-KEYED_VERSIONS = ("torch", "numba")
-"""Packages whose version is part of an entry's key: they generate or run the code that was timed."""
+KEYED_VERSIONS = {"cpu": ("torch", "numba"), "cuda": ("torch", "triton", CUDA_DRIVER)}
+"""By device type, whose version is part of an entry's key: what generates or runs the code that was timed."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,30 @@ def user_table_path(device_key: str) -> Path:
     return user_cache_root() / "tuned" / f"{device_key}.json"
 
 
-def keyed_versions() -> dict[str, str]:
-    """Installed versions of KEYED_VERSIONS without local parts (`2.13.0+cpu` is 2.13.0); missing packages are left out."""
+def keyed_versions(device_key: str) -> dict[str, str]:
+    """The versions here that an entry of this device must name; what is not here is left out."""
     found = {}
-    for package in KEYED_VERSIONS:
-        try:
-            found[package] = version(package).split("+")[0]
-        except PackageNotFoundError:
-            continue
-    return found
+    for name in KEYED_VERSIONS[_device_type(device_key)]:
+        if name == CUDA_DRIVER:
+            here = cuda_driver_version()
+        else:
+            try:
+                here = version(name)
+            except PackageNotFoundError:
+                here = None
+        if here is not None:
+            found[name] = here
+    return entry_versions(device_key, found)
+
+
+def entry_versions(device_key: str, versions: Mapping[str, str]) -> dict[str, str]:
+    """Of `versions`, those that an entry of this device names, without local parts (`2.13.0+cpu` is 2.13.0)."""
+    return {n: versions[n].split("+")[0] for n in KEYED_VERSIONS[_device_type(device_key)] if n in versions}
+
+
+def _device_type(device_key: str) -> str:
+    """`cpu` or `cuda`, with which every device key begins."""
+    return device_key.split("-", 1)[0]
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -89,7 +105,7 @@ def table_paths(device_key: str) -> list[Path]:
 @functools.cache
 def _entries(device_key: str) -> tuple[Entry, ...]:
     """The user's entries first, so that they win over the package's at equal distance. Those that do not hold here are out."""
-    versions = keyed_versions()
+    versions = keyed_versions(device_key)
     found: list[Entry] = []
     for path in table_paths(device_key):
         for entry in read_entries(path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dsabench.bench import load
-from dsabench.bench.device import DeviceError, cpu_device, last_level_cache, resolve_device, worker_environment
+from dsabench.bench.device import cpu_device, last_level_cache, worker_environment
 from dsabench.bench.load import LoadSnapshot, cores_taken, load_note, load_snapshot
 from dsabench.bench.memory import peak_extra_bytes
 from dsabench.bench.provenance import git_commit, package_versions
@@ -103,19 +103,6 @@ def test_the_device_record_says_what_runs():
     assert device.details["env.GOMP_SPINCOUNT"] == "20000"
     assert device.details["env.OMP_NUM_THREADS"] == str(device.threads)
     assert set(worker_environment()) == {"GOMP_SPINCOUNT", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"}
-
-
-@pytest.mark.parametrize("name", ["auto", "cpu"])
-def test_the_cpu_is_a_device(name):
-    assert resolve_device(name) == "cpu"
-
-
-@pytest.mark.parametrize(
-    ("name", "message"), [("cuda", "not there yet"), ("cuda:1", "dsabench verify --device cuda:1"), ("tpu", "unknown")]
-)
-def test_other_devices_are_refused_by_name(name, message):
-    with pytest.raises(DeviceError, match=message):
-        resolve_device(name)
 
 
 def test_provenance_names_versions_and_commit():

@@ -57,7 +57,7 @@ def entry(
         "axes": get_op(op).complete_axes(axes),
         "config": {**get_implementation(op, impl).default_config(get_op(op).complete_axes(axes)), **config},
         "source": source_hash(op, impl),
-        "versions": tuned_table.keyed_versions(),
+        "versions": tuned_table.keyed_versions(machine.cpu_device_key()),
         "median_s": median_s,
         **other,
     }
