@@ -29,14 +29,16 @@ _TILE = 4 * 1024 * 1024  # elements of the output looked at at a time
 
 # (rows, columns), int64 [n] each -> bool [n]: whether the inputs themselves make that score NaN.
 NanTest = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-# rows, int64 -> float64 [len(rows), n]: the scores under |weights|, the scale of the terms each score is made of.
+# rows, int64 on the CPU -> float64 [len(rows), n]: the scores under |weights|, the scale of the terms each score is made of.
 Magnitudes = Callable[[torch.Tensor], torch.Tensor]
 
 
 def check(inputs: Inputs, outputs: Outputs, rows: torch.Tensor, expected: Outputs) -> Check:
     def is_nan(at_rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        in_query = nan_codes(inputs.q[at_rows]).any(-1) | inputs.weights[at_rows].isnan().any(-1)
-        return in_query | nan_codes(inputs.k[columns]) | inputs.k_scale[columns].isnan()
+        # Indexed as bytes: not every device indexes float8.
+        q, k = inputs.q.view(torch.uint8)[at_rows], inputs.k.view(torch.uint8)[columns]
+        in_query = nan_codes(q).any(-1) | inputs.weights[at_rows].isnan().any(-1)
+        return in_query | nan_codes(k) | inputs.k_scale[columns].isnan()
 
     def magnitudes(at_rows: torch.Tensor) -> torch.Tensor:
         return reference(replace(inputs, weights=inputs.weights.abs()), at_rows)[0]
@@ -45,7 +47,7 @@ def check(inputs: Inputs, outputs: Outputs, rows: torch.Tensor, expected: Output
 
 
 def nan_codes(codes: torch.Tensor) -> torch.Tensor:
-    """Whether there is a NaN among the last dim of `codes` float8_e4m3fn [..., n]: bool [...]."""
+    """Whether there is a NaN among the last dim of `codes` float8_e4m3fn or uint8 [..., n]: bool [...]."""
     return ((codes.view(torch.uint8) & 0x7F) == 0x7F).any(-1)
 
 
@@ -58,7 +60,8 @@ def check_logits(
     is_nan: NanTest,
     magnitudes: Magnitudes,
 ) -> Check:
-    """logits float32 [R, n] with windows starts, ends int32 [R]; expected float64 [len(rows), n] for rows int64."""
+    """logits float32 [R, n] with windows starts, ends int32 [R] on one device, where they are judged; expected float64
+    [len(rows), n] for rows int64, both on the CPU."""
     span_limit = SPAN_LIMIT.get(logits.device.type, GPU_SPAN_LIMIT)
     rule = (
         f"per row: cosine difference < {COSINE_LIMIT:g}, no element off by more than {span_limit:g} of the row's span; "
@@ -109,16 +112,17 @@ def _compare(
     span_limit: float,
     magnitudes: Magnitudes,
 ) -> tuple[dict[str, float], str]:
-    rows = rows.to(logits.device)
-    actual = logits[rows].double()
+    device = logits.device
+    expected, there = expected.to(device), rows.to(device)
+    actual = logits[there].double()
     both = torch.isfinite(expected) & torch.isfinite(actual)
     want, got = torch.where(both, expected, 0.0), torch.where(both, actual, 0.0)
     # A score of 0 (no head sees the key) is always possible, so 0 belongs to the span.
     span = want.amax(-1).clamp_min(0) - want.amin(-1).clamp_max(0)
     difference = row_cosine_difference(got, want)
-    short = ((ends - starts)[rows] < SHORT_WINDOW).nonzero()[:, 0]
+    short = ((ends - starts)[there] < SHORT_WINDOW).nonzero()[:, 0]
     if len(short):
-        terms = torch.where(both[short], magnitudes(rows[short]), 0.0)
+        terms = torch.where(both[short], magnitudes(rows[short.cpu()]).to(device), 0.0)
         span[short] = torch.maximum(span[short], terms.amax(-1))
         squares = got[short].square().sum(-1) + want[short].square().sum(-1)
         enlarged = torch.maximum(squares, 2 * terms.square().sum(-1))

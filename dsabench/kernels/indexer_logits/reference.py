@@ -18,23 +18,24 @@ _TILE_SCORES = 4 * 1024 * 1024  # per-head scores at a time: 32 MB in float64
 
 
 def reference(inputs: Inputs, rows: torch.Tensor) -> Outputs:
-    """Logits float64 [len(rows), s_kv] of the queries `rows` (int64), on the inputs' device."""
-    rows = rows.to(inputs.q.device)
-    starts, ends = inputs.ks[rows].long(), inputs.ke[rows].long()
+    """Logits float64 [len(rows), s_kv], on the CPU, of the queries `rows` (int64)."""
+    starts, ends = inputs.ks.cpu()[rows].long(), inputs.ke.cpu()[rows].long()
     s_kv = inputs.k.shape[0]
-    out = torch.full((len(rows), s_kv), -torch.inf, dtype=torch.float64, device=inputs.q.device)
+    out = torch.full((len(rows), s_kv), -torch.inf, dtype=torch.float64)
     live = ends > starts
     if not bool(live.any()):
         return (out,)
-    q = decode_e4m3(inputs.q[rows], torch.float64)
-    weights = inputs.weights[rows].double()
+    there = rows.to(inputs.q.device)
+    # Indexed as bytes: not every device indexes float8.
+    q = decode_e4m3(inputs.q.view(torch.uint8)[there].cpu(), torch.float64)
+    weights = inputs.weights[there].cpu().double()
     low, high = int(starts[live].min()), int(ends[live].max())
     for first in range(low, high, TILE_KEYS):
         last = min(first + TILE_KEYS, high)
-        k = decode_e4m3(inputs.k[first:last], torch.float64)
-        columns = torch.arange(first, last, device=rows.device)
+        k = decode_e4m3(inputs.k[first:last].cpu(), torch.float64)
+        columns = torch.arange(first, last)
         inside = (columns >= starts[:, None]) & (columns < ends[:, None])
-        scores = score_tile(q, k, inputs.k_scale[first:last].double(), weights)
+        scores = score_tile(q, k, inputs.k_scale[first:last].cpu().double(), weights)
         out[:, first:last] = torch.where(inside, scores, -torch.inf)
     return (out,)
 

@@ -36,7 +36,7 @@ def check(inputs: Inputs, outputs: Outputs, rows: torch.Tensor, expected: Output
     if not reason:
         left, reason = _score_fault(inputs, indices, judged)
         worst["higher_scores_left"] = float(left)
-    reason = reason or _reference_fault(inputs, indices, rows.to(indices.device), expected[0])
+    reason = reason or _reference_fault(inputs, indices, rows, expected[0].to(indices.device))
     rule = RULE_DETERMINISTIC if inputs.deterministic else RULE_FREE
     return Check(not reason, len(judged), total, rule, worst, reason)
 
@@ -130,8 +130,8 @@ def _score_fault(inputs: Inputs, indices: torch.Tensor, judged: torch.Tensor) ->
 def _reference_fault(inputs: Inputs, indices: torch.Tensor, rows: torch.Tensor, expected: torch.Tensor) -> str:
     """The same verdict on the sampled rows from the full sort itself: it shares no step with the pass above."""
     if inputs.deterministic:
-        wrong = (indices[rows] != expected.to(indices.device)).any(-1)
-        return f"indices: row {int(rows[wrong][0])} differs from the full sort's" if bool(wrong.any()) else ""
+        wrong = (indices[rows.to(indices.device)] != expected).any(-1)
+        return f"indices: row {int(rows[wrong.cpu()][0])} differs from the full sort's" if bool(wrong.any()) else ""
     for place, row in enumerate(rows.tolist()):
         got, want = (i[i >= 0].long() for i in (indices[row], expected[place]))
         scores = inputs.logits[row]

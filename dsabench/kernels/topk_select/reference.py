@@ -25,13 +25,14 @@ def order_keys(scores: torch.Tensor) -> torch.Tensor:
 
 
 def reference(inputs: Inputs, rows: torch.Tensor) -> Outputs:
-    """Indices int32 [len(rows), k] of `rows` (int64): the deterministic selection, on the inputs' device."""
-    out = torch.full((len(rows), inputs.k), -1, dtype=torch.int32, device=inputs.logits.device)
+    """Indices int32 [len(rows), k], on the CPU, of `rows` (int64): the deterministic selection."""
+    out = torch.full((len(rows), inputs.k), -1, dtype=torch.int32)
+    starts, ends = inputs.starts.cpu(), inputs.ends.cpu()
     for place, row in enumerate(rows.tolist()):
-        start, end = int(inputs.starts[row]), int(inputs.ends[row])
+        start, end = int(starts[row]), int(ends[row])
         if end <= start:
             continue
-        keys = order_keys(inputs.logits[row, start:end])
+        keys = order_keys(inputs.logits[row, start:end].cpu())
         chosen = torch.sort(keys, descending=True, stable=True).indices[: inputs.k]
         out[place, : len(chosen)] = (chosen.sort().values + start).int()
     return (out,)
