@@ -101,6 +101,8 @@ class Confirmer:
             self.run.skip(f"{workload.op} {workload.label()}, confirmation", error.failure.reason)
             return []
         assert isinstance(result, CompareOutcome)
+        if result.lost:
+            self.run.worker.kill()
         failed = {(twin if i == len(entries) else i): reason for i, reason in result.failed.items()}
         if failed:
             return self._without(workload, entries, failed)

@@ -188,6 +188,8 @@ class Measurer:
             status = Status.OUT_OF_MEMORY if failed.failure.out_of_memory else Status.LAUNCH_ERROR
             return TrialOutcome(status, f"inputs or reference, not the kernel: {failed.failure.reason}")
         assert isinstance(outcome, TrialOutcome)
+        if outcome.lost:
+            self.run.worker.kill()  # the next job starts a fresh one
         return outcome
 
     def _record(
@@ -215,6 +217,7 @@ class Measurer:
             compile_s=outcome.compile_s,
             check=outcome.check,
             timing=outcome.timing,
+            warm=outcome.warm,
             roofline_fraction=bound.bound_s / outcome.timing.median_s if outcome.timing else None,
             peak_extra_bytes=outcome.peak_extra_bytes,
             started=started.isoformat(timespec="milliseconds"),

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
-from dsabench.autotune.measuring import Run
+from dsabench.autotune.measuring import SETUP_TIMEOUT_S, Run
 from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan, make_plan
 from dsabench.autotune.progress import Progress
@@ -24,13 +24,14 @@ from dsabench.autotune.resume import Finished, ResumeError, check_resumable
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
 from dsabench.autotune.tuner import Tuner
-from dsabench.bench.device import DeviceError, cpu_device, resolve_device
+from dsabench.bench.device import resolve_device
 from dsabench.bench.effort import EFFORTS
-from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, JournalWriter, read_journal
+from dsabench.bench.jobs import DescribeJob
+from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, JournalWriter, read_journal, refuse_existing
 from dsabench.bench.provenance import git_commit, package_versions
-from dsabench.bench.records import Comparison, End, Header
+from dsabench.bench.records import Comparison, DeviceRecord, DeviceType, End, Header
 from dsabench.bench.suites import load_suite
-from dsabench.bench.worker import Worker
+from dsabench.bench.worker import JobFailed, Worker, WorkerDied, WorkerStartError, WorkerTimeout
 from dsabench.kernels.registry import load_plugin
 from dsabench.kernels.source_hash import source_hash
 
@@ -45,7 +46,8 @@ class OutputError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for, parsed but not yet checked against ops, suites and machine. `budget` counts from `begun`."""
+    """What a user asked for, parsed but not yet checked against ops, suites and machine. `budget` counts from `begun`; device:
+    `auto`, `cpu`, `cuda` or `cuda:i`; allow_busy: measure on a GPU that others use."""
 
     suite: str
     ops: tuple[str, ...]
@@ -63,6 +65,7 @@ class Request:
     install: bool
     report: bool
     command: str
+    allow_busy: bool = False
 
 
 @dataclass
@@ -92,28 +95,52 @@ def _read_existing(path: Path) -> Journal | None:
 
 def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -> SessionResult:
     """Raises before anything is measured: DeviceError, PluginError, UnknownNameError, SuiteError, OutputError, JournalError,
-    ResumeError; later WorkerStartError and JournalError (a full disk). An interruption ends in a result, not an exception."""
-    if request.device.startswith("cuda"):
-        raise DeviceError(
-            f"device {request.device}: timing on a GPU is not there yet; `dsabench verify` checks the kernels on it"
-        )
-    resolve_device(request.device)
+    ResumeError, WorkerStartError; later WorkerStartError and JournalError (a full disk). An interruption ends in a result, not
+    an exception."""
+    device = resolve_device(request.device)
+    device_type: DeviceType = "cpu" if device == "cpu" else "cuda"
     plugins = tuple(str(Path(p).resolve()) for p in request.plugins)
     for path in plugins:
         load_plugin(path)
     suite = load_suite(request.suite, request.contexts, request.ops)
-    plan = make_plan(suite.workloads, request.impls, "cpu")
-    header = _header(request, plan)
+    plan = make_plan(suite.workloads, request.impls, device_type)
     with _output(request.out), contextlib.ExitStack() as stack:
+        if not request.resume:
+            refuse_existing(request.out / JOURNAL_NAME)  # before a worker takes its seconds to start
+        environment = stack.enter_context(_claimed(device, request))
+        progress = make_progress(request.budget)
+        stack.callback(progress.close)
+        worker = stack.enter_context(
+            Worker(request.out / _WORKER_LOG, plugins, progress.stage, environment, device_type)
+        )
+        header = _header(request, plan, _described(worker))
         writer, outcome = _open_journal(request, header)
         stack.enter_context(writer)
         writer.write(header)
-        progress = make_progress(request.budget)
-        stack.callback(progress.close)
-        worker = stack.enter_context(Worker(request.out / _WORKER_LOG, plugins, progress.stage))
         ahead = stack.enter_context(CompileAhead(plan.pairs, plugins))
         stack.enter_context(_terminable())
         return _run(request, plan, header, writer, outcome, worker, ahead, progress)
+
+
+@contextlib.contextmanager
+def _claimed(device: str, request: Request) -> Iterator[dict[str, str | None]]:
+    """The environment of a worker on this device, which is ours meanwhile."""
+    if device == "cpu":
+        yield {}
+        return
+    from dsabench.bench.gpu.claim import claimed_gpu
+
+    with claimed_gpu(int(device.partition(":")[2]), request.command, request.allow_busy) as environment:
+        yield environment
+
+
+def _described(worker: Worker) -> DeviceRecord:
+    try:
+        record = worker.do(DescribeJob(), SETUP_TIMEOUT_S)
+    except (WorkerDied, WorkerTimeout, JobFailed) as error:
+        raise WorkerStartError(f"the device cannot be asked what it is: {error}") from error
+    assert isinstance(record, DeviceRecord)
+    return record
 
 
 def _run(
@@ -134,7 +161,7 @@ def _run(
 
     run = Run(
         header=header,
-        effort=EFFORTS[request.effort],
+        effort=EFFORTS[request.effort][header.device.type],
         budget=request.budget,
         reserve_s=min(REPORT_RESERVE_S, request.budget.seconds / 4) if request.report else 0.0,
         trial_timeout_s=request.trial_timeout_s,
@@ -189,11 +216,18 @@ def _run(
     )
 
 
-def _header(request: Request, plan: Plan) -> Header:
-    effort = EFFORTS[request.effort]
+_INPUTS: dict[DeviceType, str] = {
+    "cpu": "copies rotated so that one round touches twice the last-level cache, at most 1 GiB; where that does not do, a stream "
+    "of that size before each sample",
+    "cuda": "copies rotated so that one round touches three times the L2, inside graphs too; where memory does not allow that, a "
+    "read of that size before each call, outside the timed stretch",
+}
+
+
+def _header(request: Request, plan: Plan, device: DeviceRecord) -> Header:
+    effort = EFFORTS[request.effort][device.type]
     policy = effort.describe() | {
-        "inputs": "copies rotated so that one round touches twice the last-level cache, at most 1 GiB; where that does not do, "
-        "a stream of that size before each sample",
+        "inputs": _INPUTS[device.type],
         "trial limit": f"{request.trial_timeout_s:g} s",
         "worker environment": "set before torch and numba are imported; device details, env.*",
     }
@@ -201,8 +235,8 @@ def _header(request: Request, plan: Plan) -> Header:
         run_id=uuid.uuid4().hex[:12],
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         command=request.command,
-        device=cpu_device(),
-        versions=package_versions(),
+        device=device,
+        versions=package_versions(device.type),
         git_commit=git_commit(),
         sources={impl.id: source_hash(impl.op, impl.name) for impl in plan.implementations()},
         suite=request.suite,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dsabench.bench.records import DeviceType
+
 
 @dataclass(frozen=True)
 class TimingPolicy:
@@ -104,4 +106,40 @@ FULL = Effort(
     ceiling_s=2.0,
 )
 
-EFFORTS = {effort.name: effort for effort in (QUICK, FULL)}
+QUICK_GPU = replace(
+    QUICK,
+    timing=TimingPolicy(
+        sample_s=1e-3,  # 2000 times the event clock's step of 0.5 µs
+        warmup_s=0.02,
+        least_samples=10,
+        most_samples=200,
+        target=0.01,
+        time_s=0.15,
+        patience_s=1.0,
+    ),
+    rounds=25,
+    least_rounds=9,
+    within=0.10,
+    ceiling_s=0.5,
+)
+
+FULL_GPU = replace(
+    FULL,
+    timing=TimingPolicy(
+        sample_s=5e-3,
+        warmup_s=1.2,  # a sustained regime: a second of work before the first sample, see gpu.stopwatch
+        least_samples=30,
+        most_samples=500,
+        target=0.005,
+        time_s=1.0,
+        patience_s=10.0,
+    ),
+    within=0.10,
+)
+"""The GPU's numbers are reasoned, not yet chosen by measuring on one."""
+
+EFFORTS: dict[str, dict[DeviceType, Effort]] = {
+    "quick": {"cpu": QUICK, "cuda": QUICK_GPU},
+    "full": {"cpu": FULL, "cuda": FULL_GPU},
+}
+"""By name and type of device."""

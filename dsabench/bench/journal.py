@@ -96,6 +96,12 @@ def read_journal(path: Path) -> Journal:
     return journal
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises JournalError when there is a journal already: a run of its own would mix with it."""
+    if path.exists():
+        raise JournalError(f"{path} exists; use --resume to go on with it or choose another --out")
+
+
 class JournalWriter:
     """Appends records. Each line is written in one call and synced before `write` returns, so that kill -9 at any moment
     loses at most the line being written."""
@@ -110,8 +116,9 @@ class JournalWriter:
             self._fd = os.open(path, flags, 0o644)
             if resume_at is not None:
                 os.ftruncate(self._fd, resume_at)
-        except FileExistsError as error:
-            raise JournalError(f"{path} exists; use --resume to go on with it or choose another --out") from error
+        except FileExistsError:
+            refuse_existing(path)
+            raise
         except OSError as error:
             raise JournalError(f"cannot write journal {path}: {error.strerror}") from error
 

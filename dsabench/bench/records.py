@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION = 1
 
 ConfigValues = dict[str, bool | int | str]
+DeviceType = Literal["cpu", "cuda"]
 
 
 class Record(BaseModel):
@@ -42,7 +43,7 @@ StatusField = Annotated[Status, Field(strict=False)]
 class DeviceRecord(Record):
     """What the trials ran on. `key` names devices whose results may be mixed; the rest is provenance."""
 
-    type: Literal["cpu", "cuda"]
+    type: DeviceType
     key: str
     """e.g. `cpu-amd-epyc-f25m17-2c-avx512_bf16`"""
     name: str

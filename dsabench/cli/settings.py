@@ -25,14 +25,15 @@ _NOT_SETTINGS = ("DSABENCH_CACHE_DIR", "DSABENCH_HIDE_ISA")
 
 @dataclass(frozen=True)
 class TuneSettings:
-    suite: str = "quick"
+    suite: str = "auto"
+    """`quick` on a CPU, `hopper` on a GPU"""
     op: tuple[str, ...] = ()
     impl: tuple[str, ...] = ()
     context: str = ""
     device: str = "auto"
     strategy: str = "auto"
-    budget: str = "4m"
-    """so that the whole of `make tune` ends within five minutes on two cores"""
+    budget: str = "auto"
+    """4m on a CPU, so that the whole of `make tune` ends within five minutes on two cores; 8m on a GPU"""
     effort: str = "quick"
     seed: int = 0
     out: str = "dsabench-out"
@@ -40,6 +41,7 @@ class TuneSettings:
     trial_timeout: str = "60s"
     install: bool = True
     report: bool = True
+    allow_busy: bool = False
 
 
 _FIELDS = {f.name: f for f in dataclasses.fields(TuneSettings)}

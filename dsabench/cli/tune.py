@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dsabench.autotune.session import Request, SessionResult
 
 DOCUMENT_SCHEMA = 1
+_DEFAULTS = {"cpu": ("quick", "4m"), "cuda": ("hopper", "8m")}
+"""Suite and budget that `auto` means on each type of device."""
 _EXAMPLES = """Examples:
 
   dsabench tune
@@ -30,12 +32,15 @@ _EXAMPLES = """Examples:
   dsabench tune --out topk --resume
 
   dsabench tune --plugin my_kernel.py --impl mine --json
+
+  dsabench tune --device cuda:1 --effort full --budget 20m --out h100
 """
 
 
 def tune(
     suite: Annotated[
-        str | None, typer.Option(help="Suite by name (see `dsabench list`) or a .toml file. \\[default: quick]")
+        str | None,
+        typer.Option(help="Suite by name (see `dsabench list`) or a .toml file. \\[default: quick; hopper on a GPU]"),
     ] = None,
     op: Annotated[list[str] | None, typer.Option(help="Only this op; repeatable.")] = None,
     impl: Annotated[list[str] | None, typer.Option(help="Only this implementation; repeatable.")] = None,
@@ -48,7 +53,8 @@ def tune(
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Wall time of the whole command: 90s, 5m, or seconds. \\[default: 4m]")
+        str | None,
+        typer.Option(help="Wall time of the whole command: 90s, 5m, or seconds. \\[default: 4m; 8m on a GPU]"),
     ] = None,
     effort: Annotated[
         str | None, typer.Option(help="quick or full: how long each config is timed. \\[default: quick]")
@@ -72,6 +78,9 @@ def tune(
     ] = None,
     report: Annotated[
         bool | None, typer.Option("--report/--no-report", help="Write report.html. \\[default: report]")
+    ] = None,
+    allow_busy: Annotated[
+        bool | None, typer.Option("--allow-busy", help="Measure on a GPU that other processes use; refused otherwise.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")] = False,
 ) -> int:
@@ -97,6 +106,7 @@ def tune(
         "trial_timeout": trial_timeout,
         "install": install,
         "report": report,
+        "allow_busy": allow_busy,
     }
     settings, given = load_settings(options)
     with _known_errors():
@@ -149,6 +159,7 @@ def _request(settings: TuneSettings, given: set[str], resume: bool, begun: float
     from dsabench.autotune.budget import Budget, BudgetError, parse_duration
     from dsabench.autotune.search import STRATEGIES
     from dsabench.autotune.session import Request, journal_header
+    from dsabench.bench.device import resolve_device
     from dsabench.bench.effort import EFFORTS
     from dsabench.bench.suites import parse_contexts
     from dsabench.kernels.op import UnknownNameError
@@ -162,6 +173,13 @@ def _request(settings: TuneSettings, given: set[str], resume: bool, begun: float
     strategy = next((s for s in STRATEGIES if s == settings.strategy), None)
     if strategy is None:
         raise UnknownNameError("strategy", settings.strategy, list(STRATEGIES))
+    device = resolve_device(settings.device)
+    suite, budget = _DEFAULTS["cpu" if device == "cpu" else "cuda"]
+    settings = replace(
+        settings,
+        suite=suite if settings.suite == "auto" else settings.suite,
+        budget=budget if settings.budget == "auto" else settings.budget,
+    )
     seconds = {}
     for name in ("budget", "trial_timeout"):
         try:
@@ -173,7 +191,7 @@ def _request(settings: TuneSettings, given: set[str], resume: bool, begun: float
         ops=settings.op,
         impls=settings.impl,
         contexts=parse_contexts(settings.context) if settings.context else None,
-        device=settings.device,
+        device=device,
         strategy=strategy,
         budget=Budget(seconds["budget"], begun),
         effort=settings.effort,
@@ -185,6 +203,7 @@ def _request(settings: TuneSettings, given: set[str], resume: bool, begun: float
         install=settings.install,
         report=settings.report,
         command=shlex.join(["dsabench", *sys.argv[1:]]),
+        allow_busy=settings.allow_busy,
     )
 
 

@@ -75,8 +75,13 @@ class EventClock:
 
     def measure(self, call: Call, copies: list[int]) -> float:
         flush = self._flush
+
+        def calls() -> None:
+            for copy in copies:
+                call(copy)
+
         if flush is None:
-            return self._backlog.stretch(lambda: [call(copy) for copy in copies] and None)
+            return self._backlog.stretch(calls)
 
         def queue() -> list[tuple[Event, Event]]:
             pairs = []
