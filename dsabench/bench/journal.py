@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -65,14 +67,16 @@ class Journal:
 
 
 def read_journal(path: Path) -> Journal:
-    """Raises JournalError when the file is missing, empty, of another schema, or malformed anywhere but in a torn last
-    line (one without its newline: the process died while writing it)."""
+    """A journal, the one in a folder, or one compressed to .gz. Raises JournalError when the file is missing, empty, of another
+    schema, or malformed anywhere but in a torn last line (one without its newline: the process died while writing it)."""
     if path.is_dir():
         path = path / JOURNAL_NAME
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise JournalError(f"cannot read journal {path}: {error.strerror}") from error
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:  # a file that is no whole gzip file has no strerror
+        raise JournalError(f"cannot read journal {path}: {getattr(error, 'strerror', None) or error}") from error
     journal = Journal(path)
     whole, newline, tail = data.rpartition(b"\n")
     journal.torn = bool(tail)
