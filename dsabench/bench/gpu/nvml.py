@@ -56,22 +56,26 @@ def why_no_nvml() -> str:
 
 
 def open_sensor(uuid_or_index: str | int) -> Sensor | None:
-    """The sensor of a GPU or MIG instance by its UUID (`GPU-…`, `MIG-…`; digits are an index) or by NVML's own index, which
-    follows the bus and not CUDA_VISIBLE_DEVICES. None without NVML and where it does not know the GPU."""
+    """The sensor of a GPU or MIG instance by its UUID (`GPU-…`, `MIG-…`, or without a prefix, as torch's device properties have it) or
+    by NVML's own index (digits), which follows the bus and not CUDA_VISIBLE_DEVICES. None without NVML and where it does not know
+    the GPU."""
     nvml = _load()
     if isinstance(nvml, str):
         return None
     named = str(uuid_or_index)
-    try:
-        if named.isdigit():
-            handle = nvml.nvmlDeviceGetHandleByIndex(int(named))
-        else:
-            handle = nvml.nvmlDeviceGetHandleByUUID(named)
-        # An instance has processes of its own, but clocks, power and temperature are the whole GPU's.
-        whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle) if named.startswith("MIG-") else handle
-    except nvml.NVMLError:
-        return None
-    return Sensor(nvml, handle, whole)
+    names = [named] if named.isdigit() or named[:4] in ("GPU-", "MIG-") else [f"GPU-{named}", f"MIG-{named}"]
+    for name in names:
+        try:
+            if name.isdigit():
+                handle = nvml.nvmlDeviceGetHandleByIndex(int(name))
+            else:
+                handle = nvml.nvmlDeviceGetHandleByUUID(name)
+            # An instance has processes of its own, but clocks, power and temperature are the whole GPU's.
+            whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle) if name.startswith("MIG-") else handle
+        except nvml.NVMLError:
+            continue
+        return Sensor(nvml, handle, whole)
+    return None
 
 
 def _load() -> Any:

@@ -21,7 +21,7 @@ class NVMLLibraryMismatchError(Exception):
 
 @dataclass
 class FakeNvml:
-    """One GPU whose UUID is GPU-a, at index 0, with one MIG instance MIG-a. Powers in mW as NVML has them."""
+    """One GPU whose UUID is GPU-a, at index 0, with one MIG instance MIG-i. Powers in mW as NVML has them."""
 
     init_error: Exception | None = None
     missing: set[str] = field(default_factory=set)
@@ -64,7 +64,7 @@ class FakeNvml:
         return "whole"
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
-        if uuid not in ("GPU-a", "MIG-a"):
+        if uuid not in ("GPU-a", "MIG-i"):
             raise NVMLError("Not Found")
         return "whole" if uuid == "GPU-a" else "instance"
 

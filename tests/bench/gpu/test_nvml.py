@@ -135,22 +135,23 @@ def test_the_drivers_reserve_counts_only_where_it_cannot_be_told_apart(nvml: Fak
     assert sensor.memory_used() == nvml.memory_used + nvml.reserve
 
 
-@pytest.mark.parametrize("name", ["GPU-a", 0, "0"])
-def test_a_gpu_opens_by_uuid_and_by_index(nvml: FakeNvml, name: str | int) -> None:
+@pytest.mark.parametrize("name", ["GPU-a", "a", 0, "0"])
+def test_a_gpu_opens_by_uuid_as_nvml_or_torch_writes_it_and_by_index(nvml: FakeNvml, name: str | int) -> None:
     opened = open_sensor(name)
     assert opened is not None
     assert opened.read().sm_mhz == 1980
 
 
-def test_a_mig_instance_has_processes_of_its_own_and_the_clocks_of_the_whole(nvml: FakeNvml) -> None:
+@pytest.mark.parametrize("name", ["MIG-i", "i"])
+def test_a_mig_instance_has_processes_of_its_own_and_the_clocks_of_the_whole(nvml: FakeNvml, name: str) -> None:
     nvml.running = [process(7, 1)]
-    opened = open_sensor("MIG-a")
+    opened = open_sensor(name)
     assert opened is not None
     assert opened.read().sm_mhz == 1980
     assert opened.processes() == []
 
 
-@pytest.mark.parametrize("name", ["GPU-b", 1, ""])
+@pytest.mark.parametrize("name", ["GPU-b", "b", "MIG-a", 1, ""])
 def test_a_gpu_that_nvml_does_not_know_has_no_sensor(nvml: FakeNvml, name: str | int) -> None:
     assert open_sensor(name) is None
     assert why_no_nvml() == ""
