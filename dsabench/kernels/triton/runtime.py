@@ -7,6 +7,8 @@ import os
 
 import torch
 
+from dsabench.kernels.cuda_driver import driver_devices
+
 INTERPRET_ENV = "TRITON_INTERPRET"
 
 
@@ -26,7 +28,9 @@ def unavailable() -> str | None:
         return "Triton is not installed (it has wheels for Linux)"
     if interpreting():
         return None
-    if not torch.cuda.is_available():
+    # Asked of the driver: torch would open a context on the GPU, in a process that only wants to know.
+    devices = driver_devices() if torch.cuda.is_available() else []
+    if not devices:
         return f"needs an NVIDIA GPU; {INTERPRET_ENV}=1 runs it in Triton's interpreter, slowly"
-    major, minor = torch.cuda.get_device_capability()
+    major, minor = devices[0].capability
     return None if (major, minor) >= (9, 0) else f"written for sm_90, this GPU is sm_{major}{minor}"
