@@ -66,6 +66,11 @@ class SpanRecord(Record):
     """by family (`HGMMA`, `LDGSTS`, …); those of the issue's list also where there are none"""
     products: dict[str, int]
     """tensor-core instructions by shape, e.g. `HGMMA.64x128x16.F32.BF16`"""
+    loaded_bytes: int | None = None
+    """that a block's threads ask of global memory (LDG, LDGSTS), lanes that are masked off included; TMA's are not in the code.
+    None in files of versions that did not count them, as in the next"""
+    shared_bytes: int | None = None
+    """that a block moves through shared and local memory: loads, stores, copies, operands of products; not what TMA writes"""
 
 
 class ProductRecord(Record):

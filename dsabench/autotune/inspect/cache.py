@@ -22,7 +22,7 @@ from dsabench.bench.inspection_records import CodeRecord, ConfigId
 from dsabench.kernels.source_hash import code_lines
 from dsabench.kernels.tuned_table import user_cache_root
 
-_MAKERS = ("compile", "disassemble", "facts", "products", "resources", "sass", "source")
+_MAKERS = ("compile", "disassemble", "facts", "products", "resources", "sass", "source", "traffic")
 """Modules of this package that decide what a fact is: facts that other versions of them made are not these."""
 _COMPILER_ENV = ("PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT")
 _planned = TypeAdapter(tuple[PlannedLaunch, ...])

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dsabench.autotune.inspect.sass import Code, Instruction, analyse, parse
@@ -64,4 +65,4 @@ def disassemble(codes: Sequence[bytes], arch: str, nvdisasm: str, timeout_s: flo
 
 
 def _moved(i: Instruction, start: int) -> Instruction:
-    return Instruction(i.address - start, i.family, i.opcode, None if i.target is None else i.target - start)
+    return replace(i, address=i.address - start, target=None if i.target is None else i.target - start)

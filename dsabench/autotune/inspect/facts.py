@@ -8,8 +8,14 @@ from dsabench.autotune.inspect.sass import Code, Span
 from dsabench.bench.inspection_records import CodeRecord, ProductRecord, SpanRecord
 
 
-def _span(span: Span) -> SpanRecord:
-    return SpanRecord(instructions=span.instructions, sass=span.families, products=span.products)
+def _span(span: Span, warps: int) -> SpanRecord:
+    return SpanRecord(
+        instructions=span.instructions,
+        sass=span.families,
+        products=span.products,
+        loaded_bytes=span.loaded_bytes * warps,
+        shared_bytes=span.shared_bytes * warps,
+    )
 
 
 def code_record(compiled: Compiled, code: Code) -> CodeRecord:
@@ -24,8 +30,8 @@ def code_record(compiled: Compiled, code: Code) -> CodeRecord:
         spill_store_bytes=compiled.log.spill_store_bytes,
         spill_load_bytes=compiled.log.spill_load_bytes,
         shared_bytes=compiled.shared_bytes,
-        whole=_span(code.whole),
-        loop=_span(code.loop) if code.loop else None,
+        whole=_span(code.whole, compiled.num_warps),
+        loop=_span(code.loop, compiled.num_warps) if code.loop else None,
         products=ProductRecord(**vars(products)) if products else None,
         serialized=compiled.log.serialized,
         losses=list(compiled.log.losses),

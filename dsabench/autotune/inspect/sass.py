@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from dsabench.autotune.inspect.traffic import loaded_bytes, shared_bytes
+
 NAMED_FAMILIES = ("HGMMA", "QGMMA", "HMMA", "LDGSTS", "UTMALDG", "LDL", "STL")
 """Counted even where there are none: warpgroup products in bf16 and fp8, mma.sync products, copies to shared memory by cp.async
 and by TMA, loads and stores of local memory (spills)."""
@@ -30,15 +32,19 @@ class Instruction:
     """with its modifiers, e.g. `HGMMA.64x128x16.F32.BF16`"""
     target: int | None
     """of a branch"""
+    operands: str = ""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Counts over a stretch of code; `products`: number of tensor-core instructions by opcode."""
+    """Counts over a stretch of code. products: number of tensor-core instructions by opcode; loaded_bytes, shared_bytes: of a warp,
+    see `traffic`."""
 
     instructions: int
     families: dict[str, int]
     products: dict[str, int]
+    loaded_bytes: int = 0
+    shared_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ def parse(text: str) -> list[Instruction]:
             continue
         address, family, modifiers, operands = match.groups()
         target = _TARGET.search(operands) if family == "BRA" else None
-        found.append(Instruction(int(address, 16), family, family + modifiers, int(target[1], 16) if target else None))
+        goes_to = int(target[1], 16) if target else None
+        found.append(Instruction(int(address, 16), family, family + modifiers, goes_to, operands.strip()))
     return found
 
 
@@ -102,4 +109,6 @@ def _span(instructions: list[Instruction]) -> Span:
     products = Counter(i.opcode for i in instructions if _MMA.match(i.family))
     families = {name: counts[name] for name in NAMED_FAMILIES}
     families |= {name: counts[name] for name in OTHER_FAMILIES if counts[name]}
-    return Span(len(instructions), families, dict(products))
+    loaded = sum(loaded_bytes(i.family, i.opcode) for i in instructions)
+    shared = sum(shared_bytes(i.family, i.opcode, i.operands) for i in instructions)
+    return Span(len(instructions), families, dict(products), loaded, shared)
