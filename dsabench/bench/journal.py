@@ -18,6 +18,8 @@ from dsabench.bench.records import (
     Comparison,
     End,
     Header,
+    LossPoint,
+    PipelinePoint,
     Record,
     Trial,
     WorkloadRecord,
@@ -41,6 +43,8 @@ class Journal:
     workloads: dict[str, WorkloadRecord] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    pipelines: list[PipelinePoint] = field(default_factory=list)
+    losses: list[LossPoint] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     torn: bool = False
     whole_bytes: int = 0
@@ -62,6 +66,10 @@ class Journal:
                 self.trials.append(record)
             case Comparison():
                 self.comparisons.append(record)
+            case PipelinePoint():
+                self.pipelines.append(record)
+            case LossPoint():
+                self.losses.append(record)
             case End():
                 self.ends.append(record)
 

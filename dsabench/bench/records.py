@@ -1,6 +1,7 @@
 """The journal's records: one JSON object a line, each with `kind`. Strict: an unknown or missing key is an error.
 
-A journal is: header, ceilings, then workload, trial and comparison records as they happen, and an end record per run.
+A journal is: header, ceilings, then workload, trial and comparison records (of `compare --dense`: pipeline and loss records) as
+they happen, and an end record per run.
 A resumed run appends a new header (same device and sources) and goes on. Times are seconds, sizes bytes, rates per second.
 """
 
@@ -303,6 +304,95 @@ class Comparison(Record):
     duration_s: float
 
 
+class Measured(Record):
+    """One thing timed in the interleaved rounds of a pipeline point; `rounds_s[i]` is its median in round i."""
+
+    median_s: float
+    low_s: float
+    high_s: float
+    rounds_s: list[float]
+
+
+class StageRecord(Record):
+    """One step of a side. name: `indexer`, `topk`, `slots` (positions to cache slots) or `attention`."""
+
+    name: str
+    impl: str
+    config: ConfigValues
+    time: Measured
+
+
+class SideRecord(Record):
+    """One way to compute the attention of a layer: the DSA pipeline, or dense."""
+
+    time: Measured
+    """the whole, without marks between its stages"""
+    stages: list[StageRecord]
+    """each as timed inside the whole, in samples of their own; one for dense"""
+    kv_bytes_per_token: int
+    """of the caches it reads, a layer"""
+    buffer_bytes: int
+    """allocated once, before anything is timed: scores, indices, outputs"""
+    peak_extra_bytes: int | None
+    """what a call needs beyond caches and buffers, at its highest; None where unreadable"""
+    chunks: int
+    """pieces that the queries are cut into, so that the score matrix stays bounded"""
+    check: CheckRecord
+
+
+class PipelinePoint(Record):
+    """The DSA pipeline against dense attention at one context length, timed in one interleaved run on the same inputs."""
+
+    kind: Literal["pipeline"] = "pipeline"
+    phase: Literal["decode", "prefill"]
+    context: int
+    """keys that the last query may see"""
+    queries: int
+    """tokens whose attention one call computes: sequences × tokens a step (decode), the chunk's tokens (prefill)"""
+    axes: dict[str, int]
+    """b, s_q, h_q, index_heads, topk, page"""
+    distribution: str
+    seed: int
+    sparse: SideRecord | None
+    dense: SideRecord | None
+    eager: SideRecord | None
+    """dense in eager torch: what the dense side itself is to be measured against"""
+    gaps: dict[str, str]
+    """by side: why it is missing"""
+    speedup: Ratio | None
+    """dense time / sparse time"""
+    noise: float
+    """relative: how far two measurements of the same side differed in these rounds"""
+    started: str
+    duration_s: float
+
+
+class LossPoint(Record):
+    """What selecting k keys loses on one kind of input. Spreads are over queries."""
+
+    kind: Literal["loss"] = "loss"
+    structure: str
+    """`spread`, `concentrated`, `needles`, `near_ties`; or the name of a file of real inputs"""
+    synthetic: bool
+    context: int
+    k: int
+    queries: int
+    h_q: int
+    recall: Spread
+    """share of the exact float32 indexer's top-k that the FP8 indexer's holds"""
+    mass: Spread
+    """share of dense attention's weight, mean over heads, on the keys that the FP8 indexer selects"""
+    mass_exact: Spread
+    """the same for the float32 indexer's selection"""
+    mass_best: Spread
+    """the same for the k keys of the greatest weight: no selection can keep more"""
+    error: Spread
+    """‖sparse − dense‖ / ‖dense‖ of a query's output over all heads"""
+    row_cosine: Spread
+    """1 − 2⟨x, y⟩/(‖x‖² + ‖y‖²) of the same"""
+    seed: int
+
+
 class End(Record):
     kind: Literal["end"] = "end"
     reason: Literal["complete", "budget", "interrupted", "error"]
@@ -313,4 +403,7 @@ class End(Record):
     """what was planned and not done, by name; never silent"""
 
 
-AnyRecord = Annotated[Header | Ceilings | WorkloadRecord | Trial | Comparison | End, Field(discriminator="kind")]
+AnyRecord = Annotated[
+    Header | Ceilings | WorkloadRecord | Trial | Comparison | PipelinePoint | LossPoint | End,
+    Field(discriminator="kind"),
+]
