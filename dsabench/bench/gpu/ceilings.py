@@ -26,7 +26,7 @@ GATHERED_ROWS = 2**20
 
 _STREAMED_L2S = 16
 """So that what the L2 still holds of the call before is at most a sixteenth of a read, a thirty-second of a copy."""
-_SAMPLE_S = 5e-3  # a launch's gap of a few microseconds is under 0.1 % of it
+_SAMPLE_S = 5e-3  # the few microseconds that two events add are under 0.1 % of it
 _LEAST_SAMPLES = 4
 _MOST_CALLS = 1000
 _WORD = 4
