@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import importlib.util
 import os
+import re
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -13,7 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from dsabench.bench.device import cpu_device
+from dsabench.bench.finding import Finding
+from dsabench.bench.gpu.checkup import extra, gpu_findings
+from dsabench.bench.gpu.compile_cache import cache_folder
 from dsabench.bench.load import NOTICEABLE_CORES, cores_taken, load_snapshot
+from dsabench.bench.memory import available_bytes
+from dsabench.kernels.cuda_driver import cuda_driver_version
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.ledger import UNVERIFIED, hardware_note, needs_hardware
 from dsabench.kernels.machine import HIDE_ENV, cpu_device_key, cpu_isa
@@ -21,18 +28,14 @@ from dsabench.kernels.registry import get_implementation, get_op, implementation
 from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.tuned_table import keyed_versions, nearest_entries, table_paths
 
-State = Literal["ok", "note", "missing"]
 LOOK_S = 0.5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fact. state: ok, note (works, but know this) or missing (something cannot run; `advice` says what would help)."""
-
-    subject: str
-    state: State
-    text: str
-    advice: str = ""
+TESTED = {"python": ((3, 11), (3, 13)), "torch": ((2, 11), (2, 13)), "triton": ((3, 6), (3, 7))}
+"""The oldest and the newest minor version that the tests ran with (CONTRIBUTING.md says which combinations)."""
+LARGE_CACHE_BYTES = 5 * 2**30
+LITTLE_DISK_BYTES = 2 * 2**30
+"""A run keeps journals of some MB and compiled kernels of 10 to 45 KB each."""
+LITTLE_MEMORY_BYTES = 4 * 2**30
+"""What one process that compiles may take before it is ended; most take 0.3 GB."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,16 @@ def runs_here(implementation: Implementation) -> RunsHere:
 
 
 def examine() -> list[Finding]:
-    """All findings, in the order a reader wants them: device, packages, implementations, tables, disturbances."""
+    """All findings, in the order a reader wants them: device, packages, implementations, tables, room, disturbances."""
     return [
         *_device(),
         *_packages(),
-        *_gpu(),
+        *gpu_findings(),
         *_triton(),
         *_implementations(),
         *_hardware(),
         *_tables(),
+        *_room(),
         *_disturbances(),
     ]
 
@@ -100,20 +104,32 @@ def _device() -> list[Finding]:
 
 
 def _packages() -> list[Finding]:
-    findings = [Finding("python", "ok", sys.version.split()[0])]
+    findings = [version_finding("python", sys.version.split()[0])]
     for name, advice in (
         ("torch", "pip install torch"),
         ("numba", "pip install numba; without it only `torch` implementations run on the CPU"),
         ("triton", "pip install triton (Linux only)"),
         ("tilelang", "pip install 'dsabench[tilelang]'"),
-        ("cupy", "pip install 'dsabench[cuda13]' or 'dsabench[cuda12]', as the driver allows"),
+        ("cupy", f"pip install {extra(cuda_driver_version() or '')}"),
     ):
         version = _version(name)
         if version:
-            findings.append(Finding(name, "ok", version))
+            findings.append(version_finding(name, version))
         else:
             findings.append(Finding(name, "note", "not installed", advice))
     return findings
+
+
+def version_finding(name: str, version: str) -> Finding:
+    """version: as the package says it, e.g. `2.13.0+cu130`; a note where it is outside TESTED."""
+    if name not in TESTED:
+        return Finding(name, "ok", version)
+    oldest, newest = TESTED[name]
+    minor = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+    if oldest <= minor <= newest:
+        return Finding(name, "ok", version)
+    span = " to ".join(".".join(str(n) for n in end) for end in (oldest, newest))
+    return Finding(name, "note", f"{version} is untested", f"tested with {name} {span}")
 
 
 def _version(package: str) -> str | None:
@@ -124,23 +140,6 @@ def _version(package: str) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return None
-
-
-def _gpu() -> list[Finding]:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-        driver = True
-    except OSError:
-        driver = False
-    if not driver:
-        return [Finding("gpu", "note", "no NVIDIA driver (libcuda.so.1): the CPU is the device", "")]
-    import torch
-
-    if not torch.cuda.is_available():
-        text = f"a driver is here but torch {torch.__version__} cannot use it"
-        return [Finding("gpu", "missing", text, "install a CUDA build of torch that this driver supports")]
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return [Finding("gpu", "ok", ", ".join(names))]
 
 
 def _triton() -> list[Finding]:
@@ -251,6 +250,49 @@ def _tables() -> list[Finding]:
         text = f"no entry holds for {', '.join(untuned)} (this device, these sources, {versions}); files: {places}"
         findings.append(Finding("tuned tables", "note", text, "dsabench tune"))
     return findings
+
+
+def _room() -> list[Finding]:
+    folder = cache_folder()
+    return [
+        cache_finding(folder),
+        disk_finding(folder, free_bytes(folder)),
+        memory_finding(available_bytes()),
+    ]
+
+
+def cache_finding(folder: Path) -> Finding:
+    """folder: Triton's cache of compiled kernels, which need not exist."""
+    kernels = sum(1 for _ in folder.glob("*/*.cubin"))
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # another run may be at work in it
+            size += path.stat().st_size if path.is_file() else 0
+    text = f"{kernels} compiled kernels, {size / 2**20:.0f} MiB in {folder}"
+    if size > LARGE_CACHE_BYTES:
+        return Finding("compile cache", "note", text, "delete the folder; what is needed is compiled again")
+    return Finding("compile cache", "ok", text)
+
+
+def free_bytes(folder: Path) -> int:
+    """Of the file system that holds `folder`, or would."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def disk_finding(folder: Path, free: int) -> Finding:
+    text = f"{free / 2**30:.1f} GiB free at {folder}"
+    if free < LITTLE_DISK_BYTES:
+        return Finding("disk", "note", text, "make room, or name another folder in DSABENCH_CACHE_DIR")
+    return Finding("disk", "ok", text)
+
+
+def memory_finding(available: int) -> Finding:
+    text = f"{available / 2**30:.1f} GiB of the machine's memory are free"
+    if available < LITTLE_MEMORY_BYTES:
+        return Finding("memory", "note", f"{text}: trials and compiles may end as OUT_OF_MEMORY", "end what else runs")
+    return Finding("memory", "ok", text)
 
 
 def _disturbances() -> list[Finding]:
