@@ -22,6 +22,8 @@ PEAKED = 64.0  # factor on the queries: scores of standard deviation 96, one key
 _RAMP = 8.0  # rising: the ramp's height in either operand; scores climb from −8.7 to 8.7 along the context
 
 _CHUNK = 1 << 22  # elements drawn at a time: the float32 staging buffer is 16 MB
+_DRAWN = 1 << 27  # most elements that are all drawn; drawing takes 13 times as long as copying
+_PERIOD = 16777213  # the largest prime below 2²⁴
 
 VALUE_DISTRIBUTIONS = {
     "normal": "random values, scores of standard deviation 1.5",
@@ -52,11 +54,50 @@ def query_std(d_qk: int) -> float:
 
 
 def fill_normal(target: torch.Tensor, std: float, generator: torch.Generator) -> None:
-    """Fills a contiguous CPU tensor of any floating dtype with N(0, std²), drawn in float32."""
-    flat = target.view(-1)
-    for first in range(0, flat.numel(), _CHUNK):
-        piece = flat[first : first + _CHUNK]
-        piece.copy_(torch.empty(piece.numel()).normal_(0.0, std, generator=generator))
+    """Fills a contiguous CPU tensor of any floating dtype with N(0, std²), drawn in float32; see `Normals` for large ones."""
+    Normals(target.numel(), std, generator).fill(target)
+
+
+class Normals:
+    """N(0, std²) for `count` elements, which may be taken piece by piece.
+
+    Up to 2²⁷ elements each is drawn. Beyond, 16 777 213 are drawn in bf16 and repeat in this order: keys and queries of
+    gigabytes are then copied instead of drawn. The period is a prime, so a row of any width (a token, a head's query) stands
+    at another place in it than all rows before: among fewer than 16 777 213 rows no two are equal, as a kernel that reads the
+    wrong row must find another. What repeats is single numbers, as parts of different rows.
+    """
+
+    def __init__(self, count: int, std: float, generator: torch.Generator) -> None:
+        self._std = std
+        self._generator = generator
+        self._period: torch.Tensor | None = None
+        self._place = 0
+        if count > _DRAWN:
+            self._period = torch.empty(_PERIOD, dtype=torch.bfloat16)
+            self._draw(self._period)
+
+    def fill(self, target: torch.Tensor) -> None:
+        """Fills a contiguous CPU tensor with the next `target.numel()` of them."""
+        flat = target.view(-1)
+        if self._period is None:
+            self._draw(flat)
+            return
+        first = 0
+        while first < flat.numel():
+            piece = self._period[self._place : self._place + flat.numel() - first]
+            flat[first : first + piece.numel()] = piece
+            first += piece.numel()
+            self._place = (self._place + piece.numel()) % _PERIOD
+
+    def _draw(self, flat: torch.Tensor) -> None:
+        for first in range(0, flat.numel(), _CHUNK):
+            piece = flat[first : first + _CHUNK]
+            piece.copy_(torch.empty(piece.numel()).normal_(0.0, self._std, generator=self._generator))
+
+
+def key_normals(count: int, width: int, generator: torch.Generator) -> Normals:
+    """For `make_keys`: `count` keys of `width` elements in all."""
+    return Normals(count * width, KEY_STD, generator)
 
 
 def make_queries(shape: tuple[int, ...], distribution: str, generator: torch.Generator) -> torch.Tensor:
@@ -75,11 +116,11 @@ def make_queries(shape: tuple[int, ...], distribution: str, generator: torch.Gen
 
 
 def make_keys(
-    count: int, width: int, distribution: str, generator: torch.Generator, first: int = 0, total: int | None = None
+    count: int, width: int, distribution: str, normals: Normals, first: int = 0, total: int | None = None
 ) -> torch.Tensor:
     """bf16 keys [count, width] on the CPU: tokens first … first + count − 1 of `total`."""
     k = torch.empty((count, width), dtype=torch.bfloat16)
-    fill_normal(k, KEY_STD, generator)
+    normals.fill(k)
     if distribution == "zeros":
         k.zero_()
     elif distribution == "equal_scores":

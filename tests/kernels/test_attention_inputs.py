@@ -9,6 +9,10 @@ from dsabench.kernels import attention_inputs as module
 KS = [1, 2, 37, 64]
 
 
+def keys(count, width, distribution, generator):
+    return module.make_keys(count, width, distribution, module.key_normals(count, width, generator))
+
+
 def test_the_scale_is_the_models():
     assert pytest.approx(0.1352, abs=5e-5) == module.SM_SCALE
 
@@ -17,7 +21,7 @@ def test_the_scale_is_the_models():
 def test_normal_scores_have_the_stated_spread_and_softmax_uses_many_keys(d_qk):
     generator = torch.Generator().manual_seed(0)
     q = module.make_queries((32, d_qk), "normal", generator).double()
-    k = module.make_keys(2048, d_qk, "normal", generator).double()
+    k = keys(2048, d_qk, "normal", generator).double()
     scores = q @ k.T * module.SM_SCALE
     assert float(scores.std()) == pytest.approx(module.SCORE_STD, rel=0.05)
     weights = scores.softmax(-1)
@@ -29,7 +33,7 @@ def test_normal_scores_have_the_stated_spread_and_softmax_uses_many_keys(d_qk):
 def test_peaked_scores_have_one_dominant_key_and_overflow_exp():
     generator = torch.Generator().manual_seed(0)
     scores = module.make_queries((64, 576), "peaked", generator).double() @ (
-        module.make_keys(2048, 576, "peaked", generator).double().T * module.SM_SCALE
+        keys(2048, 576, "peaked", generator).double().T * module.SM_SCALE
     )
     assert float(scores.max()) > 100
     assert float(scores.softmax(-1).amax(-1).median()) > 0.99
@@ -38,7 +42,7 @@ def test_peaked_scores_have_one_dominant_key_and_overflow_exp():
 def test_equal_scores_are_equal_and_their_values_differ():
     generator = torch.Generator().manual_seed(0)
     q = module.make_queries((4, 576), "equal_scores", generator)
-    k = module.make_keys(50, 576, "equal_scores", generator)
+    k = keys(50, 576, "equal_scores", generator)
     scores = q.double() @ k.double().T
     torch.testing.assert_close(scores, scores[:, :1].expand_as(scores), rtol=1e-12, atol=1e-12)
     assert float(scores.abs().min()) > 0
@@ -48,7 +52,8 @@ def test_equal_scores_are_equal_and_their_values_differ():
 def test_rising_scores_rise_across_chunks():
     generator = torch.Generator().manual_seed(0)
     q = module.make_queries((1, 192), "rising", generator).double()
-    k = torch.cat([module.make_keys(100, 192, "rising", generator, first, 300) for first in (0, 100, 200)])
+    normals = module.key_normals(300, 192, generator)
+    k = torch.cat([module.make_keys(100, 192, "rising", normals, first, 300) for first in (0, 100, 200)])
     thirds = (q @ k.double().T * module.SM_SCALE)[0].view(3, 100).mean(1)
     assert thirds[0] + 4 < thirds[1] < thirds[2] - 4
 
@@ -56,7 +61,7 @@ def test_rising_scores_rise_across_chunks():
 def test_zeros():
     generator = torch.Generator().manual_seed(0)
     assert not module.make_queries((2, 576), "zeros", generator).any()
-    assert not module.make_keys(2, 576, "zeros", generator).any()
+    assert not keys(2, 576, "zeros", generator).any()
 
 
 def select(distribution: str, k: int, contexts=(5, 64, 200, 201, 202)) -> np.ndarray:
@@ -132,3 +137,35 @@ def test_fill_normal_draws_in_pieces(monkeypatch):
     for drawn in (whole, pieces):
         assert float(drawn.std()) == pytest.approx(0.1, rel=0.05)
         assert len(torch.unique(drawn)) > 4900
+
+
+def test_few_numbers_are_drawn_one_by_one():
+    """Their bits are what measurements on the CPU ran with."""
+    drawn = torch.empty(1000).normal_(0.0, 0.1, generator=torch.Generator().manual_seed(3)).bfloat16()
+    whole, pieces = torch.empty(1000, dtype=torch.bfloat16), torch.empty(1000, dtype=torch.bfloat16)
+    module.fill_normal(whole, 0.1, torch.Generator().manual_seed(3))
+    assert torch.equal(whole, drawn)
+    module.Normals(module._DRAWN, 0.1, torch.Generator().manual_seed(3)).fill(pieces)
+    assert torch.equal(pieces, drawn)
+
+
+def test_very_many_numbers_repeat_and_no_two_rows_do(monkeypatch):
+    monkeypatch.setattr(module, "_DRAWN", 2000)
+    monkeypatch.setattr(module, "_PERIOD", 1009)
+    whole = torch.empty((900, 6), dtype=torch.bfloat16)
+    module.fill_normal(whole, 0.1, torch.Generator().manual_seed(0))
+    flat = whole.view(-1)
+    assert torch.equal(flat[1009:], flat[:-1009])
+    assert float(flat.float().std()) == pytest.approx(0.1, rel=0.1)
+    assert len(torch.unique(whole, dim=0)) == 900
+    normals = module.Normals(5400, 0.1, torch.Generator().manual_seed(0))
+    pieces = [torch.empty((rows, 6), dtype=torch.bfloat16) for rows in (1, 350, 49, 500)]
+    for piece in pieces:
+        normals.fill(piece)
+    assert torch.equal(torch.cat(pieces), whole)
+
+
+def test_the_period_is_a_prime():
+    period = module._PERIOD
+    assert all(period % divisor for divisor in range(2, int(period**0.5) + 1))
+    assert period < 2**24 < module._DRAWN

@@ -68,10 +68,11 @@ def make_inputs(axes: Axes, distribution: str, seed: int, device: torch.device) 
     lengths = _make_lengths(b, s_kv, page, distribution, rng)
     table = torch.from_numpy(_make_table(lengths, s_kv, page, distribution, rng))
     cache = torch.full(((b * -(-s_kv // page) + 1) * page, 576), torch.nan, dtype=torch.bfloat16)
+    normals = generate.key_normals(int(lengths.sum()), 576, generator)
     for row, length in zip(table, lengths.tolist(), strict=True):
         for first in range(0, length, _TOKENS):
             last = min(first + _TOKENS, length)
-            keys = generate.make_keys(last - first, 576, distribution, generator, first, s_kv)
+            keys = generate.make_keys(last - first, 576, distribution, normals, first, s_kv)
             cache[sequence_slots(row, page, first, last)] = keys
     return Inputs(
         generate.make_queries((b, s_q, h_q, 576), distribution, generator).to(device),

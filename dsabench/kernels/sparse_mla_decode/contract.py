@@ -95,9 +95,10 @@ _TOKENS = 8192  # tokens quantized at a time: 19 MB in float32
 def _make_tokens(count: int, distribution: str, generator: torch.Generator) -> torch.Tensor:
     """uint8 [count, 656]: random tokens with scales for which dequantization is exact in bf16."""
     tokens = torch.empty((count, TOKEN_BYTES), dtype=torch.uint8)
+    normals = generate.key_normals(count, 576, generator)
     for first in range(0, count, _TOKENS):
         piece = tokens[first : first + _TOKENS]
-        kv = generate.make_keys(piece.shape[0], 576, distribution, generator).float()
+        kv = generate.make_keys(piece.shape[0], 576, distribution, normals).float()
         codes, scales = quantize_e4m3(kv[:, :LATENT], GROUP, ue8m0=distribution == "ue8m0")
         if distribution != "ue8m0":
             scales = _round_up_to_four_bits(scales)

@@ -63,7 +63,8 @@ def make_inputs(axes: Axes, distribution: str, seed: int, device: torch.device) 
     topk_length = generate.make_topk_length(distribution, s_q, k, rng)
     used = touched_rows(indices, counted_entries(indices, topk_length, s_kv), s_kv)
     kv = torch.full((s_kv, 576), torch.nan, dtype=torch.bfloat16)
-    kv[used] = generate.make_keys(used.numel(), 576, distribution, generator)
+    normals = generate.key_normals(used.numel(), 576, generator)
+    kv[used] = generate.make_keys(used.numel(), 576, distribution, normals)
     sink = generate.make_sink(distribution, h_q, generate.typical_lse(k), generator)
     return Inputs(
         generate.make_queries((s_q, h_q, 576), distribution, generator).to(device),
