@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dsabench.bench.journal import Journal
 from dsabench.bench.records import Comparison, Header, Trial
 from dsabench.kernels.implementation import Config, config_key
+from dsabench.kernels.tuned_table import entry_versions
 
 TrialKey = tuple[str, str, str, int]
 
@@ -28,6 +29,11 @@ def check_resumable(journal: Journal, header: Header) -> None:
         )
         if then != now
     ]
+    then_keyed, now_keyed = (entry_versions(h.device.key, h.versions) for h in (old, header))
+    for name in dict.fromkeys([*then_keyed, *now_keyed]):
+        then, now = then_keyed.get(name, "not installed"), now_keyed.get(name, "not installed")
+        if then != now:
+            differences.append((f"{name} version", then, now))
     for earlier in journal.headers:
         for name, source in earlier.sources.items():
             if name in header.sources and header.sources[name] != source:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
-from dsabench.autotune.measuring import SETUP_TIMEOUT_S, Run
+from dsabench.autotune.measuring import Run
 from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan, make_plan
 from dsabench.autotune.progress import Progress
@@ -24,14 +24,14 @@ from dsabench.autotune.resume import Finished, ResumeError, check_resumable
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
 from dsabench.autotune.tuner import Tuner
+from dsabench.bench.claim import claimed_worker, describe, device_type
 from dsabench.bench.device import resolve_device
 from dsabench.bench.effort import EFFORTS
-from dsabench.bench.jobs import DescribeJob
 from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, JournalWriter, read_journal, refuse_existing
 from dsabench.bench.provenance import git_commit, package_versions
 from dsabench.bench.records import Comparison, DeviceRecord, DeviceType, End, Header
 from dsabench.bench.suites import load_suite
-from dsabench.bench.worker import JobFailed, Worker, WorkerDied, WorkerStartError, WorkerTimeout
+from dsabench.bench.worker import Worker
 from dsabench.kernels.registry import load_plugin
 from dsabench.kernels.source_hash import source_hash
 
@@ -98,49 +98,27 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
     ResumeError, WorkerStartError; later WorkerStartError and JournalError (a full disk). An interruption ends in a result, not
     an exception."""
     device = resolve_device(request.device)
-    device_type: DeviceType = "cpu" if device == "cpu" else "cuda"
     plugins = tuple(str(Path(p).resolve()) for p in request.plugins)
     for path in plugins:
         load_plugin(path)
     suite = load_suite(request.suite, request.contexts, request.ops)
-    plan = make_plan(suite.workloads, request.impls, device_type)
+    plan = make_plan(suite.workloads, request.impls, device_type(device))
     with _output(request.out), contextlib.ExitStack() as stack:
         if not request.resume:
             refuse_existing(request.out / JOURNAL_NAME)  # before a worker takes its seconds to start
-        environment = stack.enter_context(_claimed(device, request))
         progress = make_progress(request.budget)
         stack.callback(progress.close)
+        log = request.out / _WORKER_LOG
         worker = stack.enter_context(
-            Worker(request.out / _WORKER_LOG, plugins, progress.stage, environment, device_type)
+            claimed_worker(device, log, request.command, plugins, progress.stage, request.allow_busy)
         )
-        header = _header(request, plan, _described(worker))
+        header = _header(request, plan, describe(worker))
         writer, outcome = _open_journal(request, header)
         stack.enter_context(writer)
         writer.write(header)
         ahead = stack.enter_context(CompileAhead(plan.pairs, plugins))
         stack.enter_context(_terminable())
         return _run(request, plan, header, writer, outcome, worker, ahead, progress)
-
-
-@contextlib.contextmanager
-def _claimed(device: str, request: Request) -> Iterator[dict[str, str | None]]:
-    """The environment of a worker on this device, which is ours meanwhile."""
-    if device == "cpu":
-        yield {}
-        return
-    from dsabench.bench.gpu.claim import claimed_gpu
-
-    with claimed_gpu(int(device.partition(":")[2]), request.command, request.allow_busy) as environment:
-        yield environment
-
-
-def _described(worker: Worker) -> DeviceRecord:
-    try:
-        record = worker.do(DescribeJob(), SETUP_TIMEOUT_S)
-    except (WorkerDied, WorkerTimeout, JobFailed) as error:
-        raise WorkerStartError(f"the device cannot be asked what it is: {error}") from error
-    assert isinstance(record, DeviceRecord)
-    return record
 
 
 def _run(

@@ -33,7 +33,12 @@ def best_ceilings(one: Ceilings, other: Ceilings) -> Ceilings:
         both = [*left.items(), *right.items()]
         return {name: max((r for n, r in both if n == name), key=lambda r: r.value) for name, _ in both}
 
-    return Ceilings(bandwidth=best(one.bandwidth, other.bandwidth), product=best(one.product, other.product))
+    return Ceilings(
+        bandwidth=best(one.bandwidth, other.bandwidth),
+        product=best(one.product, other.product),
+        gather=best(one.gather, other.gather),
+        vendor=one.vendor,
+    )
 
 
 def _bandwidth(seconds: float, last_level_cache_bytes: int) -> dict[str, Rate]:

@@ -7,10 +7,8 @@ import functools
 import numpy as np
 import torch
 
-from dsabench.bench.cpu_runtime import CpuRuntime
-from dsabench.bench.device import last_level_cache
 from dsabench.bench.flush import Flush
-from dsabench.bench.selfcheck import MeasuringParts, SelfCheck, run_selfcheck
+from dsabench.bench.selfcheck import MeasuringParts
 from dsabench.bench.spin import spin
 from dsabench.bench.timing import Call, WallClock
 from dsabench.kernels.cpu.parallel import parallel_for
@@ -20,20 +18,12 @@ _PRODUCT_SIZE = 1024
 """2·1024³ FLOP take tens of milliseconds on two cores: the threads' start weighs nothing."""
 
 
-def check_cpu() -> tuple[str, list[SelfCheck]]:
-    """The device and its checks. For a process of its own, begun with `device.worker_environment`: settles its threads and bounds
-    its memory as a worker's."""
-    CpuRuntime()
-    parts = cpu_parts()
-    return parts.device, run_selfcheck(parts)
-
-
-def cpu_parts() -> MeasuringParts:
-    cache_bytes = last_level_cache()[0]
+def cpu_parts(flush: Flush, cache_bytes: int) -> MeasuringParts:
+    """flush: the one that trials use; cache_bytes: of the last-level cache."""
     return MeasuringParts(
         device=f"{cpu_name()}, {torch.get_num_threads()} threads",
         clock=WallClock(),
-        flush=Flush(cache_bytes),
+        flush=flush,
         cache_bytes=cache_bytes,
         spin=spin,
         make_read=_read,

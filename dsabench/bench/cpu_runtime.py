@@ -8,6 +8,7 @@ import numba
 import torch
 
 from dsabench.bench.ceilings import measure_ceilings
+from dsabench.bench.cpu_measuring import cpu_parts
 from dsabench.bench.device import cpu_device, last_level_cache
 from dsabench.bench.effort import TimingPolicy
 from dsabench.bench.faults import Fault, python_fault
@@ -16,6 +17,7 @@ from dsabench.bench.load import cores_taken, load_note, load_snapshot
 from dsabench.bench.memory import available_bytes, limit_memory, peak_extra_bytes
 from dsabench.bench.records import Ceilings, DeviceRecord
 from dsabench.bench.runtime import CopyRoom, Timed
+from dsabench.bench.selfcheck import MeasuringParts
 from dsabench.bench.timing import Call, Rotation, WallClock, calls_for, time_calls, warm_up
 from dsabench.kernels.cpu.memory import release_scratch
 from dsabench.kernels.machine import usable_cpus
@@ -48,6 +50,9 @@ class CpuRuntime:
 
     def measure_ceilings(self, seconds: float) -> Ceilings:
         return measure_ceilings(seconds, self._cache_bytes)
+
+    def measuring_parts(self) -> MeasuringParts:
+        return cpu_parts(self._flush, self._cache_bytes)
 
     def copy_room(self) -> CopyRoom:
         return CopyRoom(

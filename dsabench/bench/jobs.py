@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dsabench.bench.effort import TimingPolicy
 from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, DeviceRecord, Status, Timing
+from dsabench.bench.selfcheck import SelfCheck
 from dsabench.kernels.op import Cost
 from dsabench.kernels.workload import Workload
 
@@ -13,6 +14,17 @@ from dsabench.kernels.workload import Workload
 @dataclass(frozen=True)
 class DescribeJob:
     """Say what device this is."""
+
+
+@dataclass(frozen=True)
+class SelfCheckJob:
+    """Check the measuring itself, see bench.selfcheck. Result: SelfChecks."""
+
+
+@dataclass(frozen=True)
+class SelfChecks:
+    device: str
+    checks: tuple[SelfCheck, ...]
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,6 @@ class Failure:
     out_of_memory: bool
 
 
-Job = DescribeJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob
-Result = DeviceRecord | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
+Job = DescribeJob | SelfCheckJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob
+Result = DeviceRecord | SelfChecks | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
 Message = Stage | Ready | Failure | Result

@@ -11,6 +11,7 @@ import torch
 from dsabench.bench.effort import TimingPolicy
 from dsabench.bench.faults import Fault
 from dsabench.bench.records import Ceilings, DeviceRecord, Timing
+from dsabench.bench.selfcheck import MeasuringParts
 from dsabench.bench.timing import Call, Rotation
 
 
@@ -57,6 +58,10 @@ class Runtime(Protocol):
 
     def measure_ceilings(self, seconds: float) -> Ceilings:
         """About `seconds` for each."""
+        ...
+
+    def measuring_parts(self) -> MeasuringParts:
+        """What `bench.selfcheck` checks the measuring with."""
         ...
 
     def copy_room(self) -> CopyRoom: ...

@@ -7,8 +7,6 @@ imported. The interpreter takes seconds for what a GPU does in microseconds, so 
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,7 +14,9 @@ from typing import Literal
 import torch
 
 from dsabench.bench.checkup import can_interpret, written_for
-from dsabench.bench.device import DeviceError, resolve_device
+from dsabench.bench.device import resolve_device
+from dsabench.bench.gpu.compile_cache import compile_environment
+from dsabench.bench.gpu.selection import VISIBLE_ENV, gpu_environment, visible_gpus
 from dsabench.bench.jobs import Stage, VerifyJob, VerifyOutcome
 from dsabench.bench.records import ConfigValues, Status
 from dsabench.bench.runtime import Runtime
@@ -26,7 +26,7 @@ from dsabench.bench.workbench import Benches, byte_count
 from dsabench.bench.worker import Worker, WorkerDied, WorkerTimeout
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names
-from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
+from dsabench.kernels.triton.runtime import INTERPRET_ENV
 from dsabench.kernels.workload import Workload
 
 VERIFY_SUITE = "verify"
@@ -39,7 +39,6 @@ INTERPRETER_REPEATS = 2
 """The interpreter runs programs one after the other: what repeated launches show on a GPU, a race, cannot happen there."""
 INTERPRETER_BYTES = 2 * 2**20
 """Most bytes of inputs and outputs together that the interpreter gets."""
-_VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
 Place = Literal["cpu", "cuda", "interpreter"]
 
@@ -66,24 +65,14 @@ def usable_places(device: str) -> dict[Place, dict[str, str | None]]:
     device: `auto` (the GPU where torch can use one, the CPU, the interpreter), `cpu` (CPU and interpreter), `cuda` or `cuda:i`
     (nothing but that GPU). Raises DeviceError when the device is unknown or not here.
     """
-    index = re.fullmatch(r"cuda(?::(\d+))?", device)
-    if not index:
-        resolve_device(device)
-    elif interpreting():
-        raise DeviceError(f"device {device}: {INTERPRET_ENV} is set, so kernels run in Triton's interpreter; unset it")
-    elif int(index[1] or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"device {device}: torch {torch.__version__} finds {torch.cuda.device_count()} NVIDIA GPUs here"
-        )
+    chosen = "cpu" if device == "cpu" else resolve_device(device)
     places: dict[Place, dict[str, str | None]] = {}
-    if index or (device == "auto" and torch.cuda.is_available() and not interpreting()):
-        visible = os.environ.get(_VISIBLE_GPUS)
-        number = int(index[1] or 0) if index else 0
-        pinned = visible.split(",")[number].strip() if visible else str(number)
-        places["cuda"] = {_VISIBLE_GPUS: pinned, INTERPRET_ENV: None}
-    if not index:
-        places["cpu"] = {_VISIBLE_GPUS: "", INTERPRET_ENV: None}
-        places["interpreter"] = {_VISIBLE_GPUS: "", INTERPRET_ENV: "1"}
+    if chosen != "cpu":
+        gpu = visible_gpus()[int(chosen.partition(":")[2])]
+        places["cuda"] = {**gpu_environment(gpu), **compile_environment()}
+    if not device.startswith("cuda"):
+        places["cpu"] = {VISIBLE_ENV: "", INTERPRET_ENV: None}
+        places["interpreter"] = {VISIBLE_ENV: "", INTERPRET_ENV: "1"}
     return places
 
 

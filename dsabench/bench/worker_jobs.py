@@ -13,11 +13,14 @@ from dsabench.bench.jobs import (
     Prepared,
     PrepareJob,
     Result,
+    SelfCheckJob,
+    SelfChecks,
     Stage,
     TrialJob,
     VerifyJob,
 )
 from dsabench.bench.runtime import open_runtime
+from dsabench.bench.selfcheck import run_selfcheck
 from dsabench.bench.trial import run_trial
 from dsabench.bench.verify import run_verify
 from dsabench.bench.workbench import Benches
@@ -38,6 +41,9 @@ class Workshop:
         match job:
             case DescribeJob():
                 return self._runtime.describe()
+            case SelfCheckJob():
+                parts = self._runtime.measuring_parts()
+                return SelfChecks(parts.device, tuple(run_selfcheck(parts)))
             case CeilingsJob():
                 return self._runtime.measure_ceilings(job.seconds)
             case PrepareJob():

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dsabench.cli.errors import EXIT_ERROR, CommandError
+from dsabench.cli.errors import EXIT_ERROR, CommandError, UsageError
 
 if TYPE_CHECKING:
     from dsabench.bench.checkup import Finding
     from dsabench.bench.selfcheck import SelfCheck
 
 DOCUMENT_SCHEMA = 1
+MEASURE_TIMEOUT_S = 300.0
 
 _HELP = """Say what device, packages and tuned tables are here, what can and cannot run, and what would help.
 
@@ -35,16 +36,18 @@ Examples:
 
 def doctor(
     measure: Annotated[bool, typer.Option("--measure", help="Check the measuring itself on this device.")] = False,
+    device: Annotated[str, typer.Option(help="What --measure checks: auto, cpu or cuda[:i].")] = "auto",
+    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="--measure on a GPU that others use.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")] = False,
 ) -> int:
     from dsabench.bench.checkup import examine
 
     findings = examine()
-    device, checks = _measured() if measure else ("", None)
+    name, checks = _measured(device, allow_busy) if measure else ("", None)
     if as_json:
-        print(json.dumps(_document(findings, device, checks), indent=1))
+        print(json.dumps(_document(findings, name, checks), indent=1))
     else:
-        _print(findings, device, checks)
+        _print(findings, name, checks)
     if checks is None:
         return 0
     from dsabench.bench.selfcheck import spins_right
@@ -55,21 +58,33 @@ def doctor(
 doctor.__doc__ = _HELP
 
 
-def _measured() -> tuple[str, list[SelfCheck]]:
-    """In a process of its own, whose threads are settled before torch and numba are imported. Raises CommandError."""
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+def _measured(device: str, allow_busy: bool) -> tuple[str, list[SelfCheck]]:
+    """In a worker, as trials are."""
+    import shlex
+    import sys
+    import tempfile
+    from pathlib import Path
 
-    from dsabench.bench.child_process import child_environment
-    from dsabench.bench.cpu_measuring import check_cpu
-    from dsabench.bench.device import worker_environment
+    from dsabench.bench.claim import claimed_worker
+    from dsabench.bench.device import DeviceError, resolve_device
+    from dsabench.bench.jobs import SelfCheckJob, SelfChecks
+    from dsabench.bench.worker import JobFailed, WorkerDied, WorkerStartError, WorkerTimeout
 
-    with child_environment(worker_environment()), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(check_cpu).result()
-        except BrokenProcessPool as error:
-            raise CommandError("the process that measures died; is there memory left?") from error
+    command = shlex.join(["dsabench", *sys.argv[1:]])
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="dsabench-doctor-") as scratch,
+            claimed_worker(
+                resolve_device(device), Path(scratch) / "worker.log", command, allow_busy=allow_busy
+            ) as worker,
+        ):
+            found = worker.do(SelfCheckJob(), MEASURE_TIMEOUT_S)
+    except DeviceError as error:
+        raise UsageError(str(error)) from error
+    except (WorkerDied, WorkerTimeout, WorkerStartError, JobFailed) as error:
+        raise CommandError(f"the measuring cannot be checked: {error}") from error
+    assert isinstance(found, SelfChecks)
+    return found.device, list(found.checks)
 
 
 def _document(findings: list[Finding], device: str, checks: list[SelfCheck] | None) -> dict[str, object]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from dsabench.bench.cpu_measuring import cpu_parts
+from dsabench.bench.flush import Flush
 from dsabench.bench.selfcheck import MeasuringParts, SelfCheck, run_selfcheck, spins_right
 
 CACHE = 8 * 2**20
@@ -176,8 +177,7 @@ def test_products_that_scatter_cannot_tell():
 
 
 def test_the_cpus_parts_do_what_they_say():
-    parts = cpu_parts()
-    assert parts.cache_bytes > 0
+    parts = cpu_parts(Flush(1 << 20), 1 << 20)
     read = parts.make_read(2**16, 3)
     for copy in range(3):
         read(copy)

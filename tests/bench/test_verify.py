@@ -10,6 +10,7 @@ import torch
 
 from dsabench.bench import verify
 from dsabench.bench.device import DeviceError
+from dsabench.bench.gpu import selection
 from dsabench.bench.records import Status
 from dsabench.bench.suites import Suite, load_suite
 from dsabench.bench.trial import Runner, TrialFailed
@@ -22,6 +23,7 @@ from dsabench.bench.verify import (
 )
 from dsabench.bench.workbench import Bench
 from dsabench.kernels import registry
+from dsabench.kernels.cuda_driver import DriverDevice
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names, op_names
 from dsabench.kernels.workload import Workload
@@ -48,7 +50,9 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    devices = [DriverDevice("NVIDIA H100 80GB HBM3", uuid, 132, (9, 0)) for uuid in ("a", "b")]
+    monkeypatch.setattr(selection, "driver_devices", lambda: devices)
 
 
 @pytest.mark.parametrize(
@@ -75,16 +79,18 @@ def test_each_implementation_runs_at_its_best_place(
 
 
 @pytest.mark.usefixtures("gpus")
-def test_a_gpu_comes_first_and_its_worker_sees_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_comes_first_and_its_worker_sees_no_other() -> None:
     assert list(usable_places("auto")) == ["cuda", "cpu", "interpreter"]
     assert list(usable_places("cpu")) == ["cpu", "interpreter"]
-    assert usable_places("cuda:1") == {"cuda": {"CUDA_VISIBLE_DEVICES": "1", "TRITON_INTERPRET": None}}
+    assert list(usable_places("cuda:1")) == ["cuda"]
+    second = usable_places("cuda:1")["cuda"]
+    assert second["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+    assert second["TRITON_INTERPRET"] is None
+    assert second["TRITON_CACHE_DIR"], "where tune's kernels are compiled to"
+    assert usable_places("auto")["cuda"]["CUDA_VISIBLE_DEVICES"] == "GPU-a"
     assert usable_places("cpu")["interpreter"] == {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "1"}
     assert usable_places("cpu")["cpu"] == {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": None}
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert usable_places("cuda:1")["cuda"]["CUDA_VISIBLE_DEVICES"] == "5"
-    assert usable_places("auto")["cuda"]["CUDA_VISIBLE_DEVICES"] == "3"
-    with pytest.raises(DeviceError, match=r"device cuda:2: torch .* finds 2 NVIDIA GPUs"):
+    with pytest.raises(DeviceError, match=r"device cuda:2: there is no such GPU here"):
         usable_places("cuda:2")
 
 

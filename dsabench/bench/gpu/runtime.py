@@ -14,11 +14,13 @@ from dsabench.bench.gpu.conditions import Observer
 from dsabench.bench.gpu.device_record import gpu_device
 from dsabench.bench.gpu.faults import cuda_fault
 from dsabench.bench.gpu.flush import GpuFlush
+from dsabench.bench.gpu.measuring import gpu_parts
 from dsabench.bench.gpu.nvml import open_sensor
 from dsabench.bench.gpu.stopwatch import GpuStopwatch, time_on_gpu
 from dsabench.bench.gpu.stream import TorchStream
 from dsabench.bench.records import Ceilings, DeviceRecord
 from dsabench.bench.runtime import CopyRoom, Timed
+from dsabench.bench.selfcheck import MeasuringParts
 from dsabench.bench.timing import Call, Rotation
 
 _TOUCH = 3
@@ -49,6 +51,10 @@ class GpuRuntime:
     def measure_ceilings(self, seconds: float) -> Ceilings:
         clock = EventClock(self._stream, Backlog(self._stream))
         return measure_gpu_ceilings(seconds, self._properties.L2_cache_size, clock)
+
+    def measuring_parts(self) -> MeasuringParts:
+        clock = EventClock(self._stream, Backlog(self._stream))
+        return gpu_parts(clock, self._flush, self._properties.L2_cache_size)
 
     def copy_room(self) -> CopyRoom:
         free, _ = torch.cuda.mem_get_info()
