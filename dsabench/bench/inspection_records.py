@@ -168,6 +168,9 @@ class Inspection(Record):
     launches: list[LaunchRecord]
     same_code_as: ConfigValues | None
     """the first config of this workload with the same PTX, launch by launch; null for that one itself"""
+    predicted_s: float | None = None
+    """seconds of a call, predicted by `autotune.predict` for the header's `predicted_for`; no fact of the machine code and no
+    measurement. null when it cannot launch or its op's ordinary inputs are not known"""
 
     @property
     def id(self) -> ConfigId:
@@ -209,6 +212,8 @@ class InspectHeader(Record):
     suite: str
     sources: dict[str, SourceRecord]
     """by `op/impl`"""
+    predicted_for: str | None = None
+    """the chip of the predicted times and where its figures come from"""
 
 
 AnyInspectRecord = Annotated[InspectHeader | Inspection, Field(discriminator="kind")]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dsabench.autotune.inspect.grid import Candidate
     from dsabench.autotune.inspect.pool import Limits
     from dsabench.autotune.inspect.toolchain import Toolchain
+    from dsabench.autotune.predict.machine import Machine
     from dsabench.bench.inspection_records import InspectHeader, Inspection
     from dsabench.kernels.implementation import ConfigValue
 
@@ -26,9 +27,11 @@ DOCUMENT_SCHEMA = 1
 _HELP = """Compile every config for a Hopper GPU, with no GPU and no driver, and read the machine code.
 
 For each config: registers, spills, shared memory against the 227 KB of a block, blocks an SM, tensor-core instructions and
-copies, useful against issued tensor-core FLOPs in the main loop, compile time, and whether it can launch at all. Configs that
-compile to the same PTX are one row. Facts are cached; a compile that explodes costs its own config only. Exits 1 when a config
-does not compile or a default cannot launch.
+copies, useful against issued tensor-core FLOPs in the main loop, a predicted time (never a measured one), compile time, and
+whether it can launch at all. Configs that compile to the same PTX are one row. Facts are cached; a compile that explodes costs its
+own config only. Exits 1 when a config does not compile or a default cannot launch.
+
+With --against, the configs that a journal of a GPU timed are compiled instead and their predictions held against the times.
 
 Examples:
 
@@ -39,6 +42,8 @@ Examples:
   dsabench inspect --op indexer_logits --config BLOCK_KV=64,NUM_STAGES=4
 
   dsabench inspect --op indexer_logits --context 128k --config '{"BLOCK_KV": 64}' --json
+
+  dsabench inspect --against runs/h100/journal.jsonl
 """
 
 
@@ -52,6 +57,15 @@ def inspect(
         typer.Option(help="Instead of the grid this config, over the default: JSON or K=V,K=V; repeatable."),
     ] = None,
     arch: Annotated[str, typer.Option(help="GPU architecture to compile for.")] = "sm_90a",
+    chip: Annotated[
+        str,
+        typer.Option(
+            help="h100, h200 or h800: predict for its vendor's figures; with --against the journal's ceilings."
+        ),
+    ] = "h100",
+    against: Annotated[
+        str | None, typer.Option(help="Journal of a GPU (.jsonl, .jsonl.gz or its folder) to hold predictions against.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes that compile. \\[default: CPUs]")] = None,
     timeout: Annotated[str, typer.Option(help="Limit of one compile: 90s, 5m, or seconds.")] = "2m",
     memory: Annotated[int, typer.Option(min=1, help="Limit of one compiling process, GiB.")] = 4,
@@ -66,7 +80,8 @@ def inspect(
     from dsabench.autotune.inspect.arch import get_arch
     from dsabench.autotune.inspect.grid import GridError, candidates, compiled_implementations
     from dsabench.autotune.inspect.pool import Limits
-    from dsabench.autotune.inspect.toolchain import ToolchainError, find_toolchain
+    from dsabench.autotune.predict.machine import vendor_machine
+    from dsabench.bench.gpu.vendor import get_chip
     from dsabench.bench.inspection_file import InspectionFileError, write_inspections
     from dsabench.bench.suites import SuiteError, load_suite, parse_contexts
     from dsabench.kernels.op import UnknownNameError
@@ -75,9 +90,23 @@ def inspect(
     begun = time.monotonic()
     try:
         target = get_arch(arch)
+        machine = vendor_machine(get_chip(chip))
         limits = Limits(parse_duration(timeout), memory * 2**30)
         for path in plugin or []:
             load_plugin(path)
+        plugins = tuple(str(Path(path).resolve()) for path in plugin or ())
+        if against is not None:
+            from dsabench.cli.inspect_against import inspect_against
+
+            if config or context or out:
+                raise UsageError(
+                    "--against takes its configs from the journal and writes none: leave out --config, --context, --out"
+                )
+
+            def inspected(chosen: list[Candidate]) -> list[Inspection]:
+                return inspect_all(chosen, target, _toolchain(), jobs, plugins, limits, cache)
+
+            return inspect_against(Path(against), tuple(op or ()), tuple(impl or ()), inspected, as_json)
         loaded = load_suite(suite, parse_contexts(context) if context else None, tuple(op or ()))
         workloads = loaded.workloads
         if not op:  # of the ops asked for by name, each must have a kernel; of all ops, those that have one are taken
@@ -89,13 +118,9 @@ def inspect(
         raise UsageError(f"timeout: {error}") from error
     except (GridError, PluginError, SuiteError, UnknownNameError) as error:
         raise UsageError(str(error)) from error
-    try:
-        toolchain = find_toolchain()
-    except ToolchainError as error:
-        raise CommandError(str(error)) from error
-    plugins = tuple(str(Path(path).resolve()) for path in plugin or ())
-    found = _inspect(chosen, target, toolchain, jobs, plugins, limits, cache)
-    header = _header(chosen, target, toolchain, loaded.name)
+    toolchain = _toolchain()
+    found = _predicted(inspect_all(chosen, target, toolchain, jobs, plugins, limits, cache), machine)
+    header = _header(chosen, target, toolchain, loaded.name, machine)
     wall_s = time.monotonic() - begun
     written = None
     if out is not None:
@@ -142,7 +167,16 @@ def _config(text: str) -> dict[str, ConfigValue]:
     return found
 
 
-def _inspect(
+def _toolchain() -> Toolchain:
+    from dsabench.autotune.inspect.toolchain import ToolchainError, find_toolchain
+
+    try:
+        return find_toolchain()
+    except ToolchainError as error:
+        raise CommandError(str(error)) from error
+
+
+def inspect_all(
     chosen: list[Candidate],
     arch: Arch,
     toolchain: Toolchain,
@@ -173,7 +207,22 @@ def _inspect(
         raise CommandError(f"interrupted{kept}", EXIT_INTERRUPTED) from None
 
 
-def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: str) -> InspectHeader:
+def _predicted(found: list[Inspection], machine: Machine) -> list[Inspection]:
+    """With predicted times, of ordinary inputs of their axes."""
+    from dsabench.autotune.predict.expected import expected_cost
+    from dsabench.autotune.predict.model import Predictor
+
+    predictor = Predictor(machine)
+    costs = {(i.op, i.id.axes): expected_cost(i.op, i.axes) for i in found}
+    predicted = []
+    for inspection in found:
+        cost = costs[inspection.op, inspection.id.axes]
+        prediction = predictor.seconds(inspection, cost) if cost else None
+        predicted.append(inspection.model_copy(update={"predicted_s": prediction.seconds if prediction else None}))
+    return predicted
+
+
+def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: str, machine: Machine) -> InspectHeader:
     from datetime import UTC, datetime
 
     from dsabench import __version__
@@ -193,6 +242,7 @@ def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: st
             f"{op}/{impl}": SourceRecord(source=source, hardware=hardware_note(op, impl))
             for (op, impl), source in sources.items()
         },
+        predicted_for=f"{machine.name}, {machine.basis}",
     )
 
 
@@ -212,6 +262,7 @@ def _document(header: InspectHeader, found: list[Inspection], wall_s: float, wri
         "command": "inspect",
         "arch": header.arch,
         "suite": header.suite,
+        "predicted_for": header.predicted_for,
         "versions": header.versions,
         "sources": {name: source.model_dump() for name, source in header.sources.items()},
         "wall_s": round(wall_s, 3),

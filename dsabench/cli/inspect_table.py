@@ -27,6 +27,7 @@ _LEGEND = (
     "blk: blocks an SM (!: one). products: tensor-core instructions in the main loop. useful: share of the issued tensor-core "
     "FLOPs that the source asks for. same: further configs with this machine code. sec: compile time."
 )
+_PREDICTED = "predicted: time of a call, predicted for {}; never measured, good for an order of configs at best."
 Group = tuple[str, str, tuple[tuple[str, int], ...]]
 
 
@@ -43,6 +44,8 @@ def print_inspections(header: InspectHeader, found: list[Inspection], wall_s: fl
         if any(inspection.launches for inspection in group):
             console.print(_table(group))
     console.print(_LEGEND, style="dim", highlight=False)
+    if header.predicted_for:
+        console.print(_PREDICTED.format(header.predicted_for), style="dim", highlight=False)
     for summary in summaries(found):
         console.print(_summary_line(summary), markup=False, highlight=False, soft_wrap=True)
     versions = " ".join(f"{name} {version}" for name, version in header.versions.items())
@@ -88,7 +91,7 @@ def _table(group: list[Inspection]) -> Table:
         table.add_column(name, justify="right", vertical="bottom")
     for name in ("products", "useful") if multiply else ():
         table.add_column(name, justify="right", vertical="bottom")
-    for name in ("same", "sec"):
+    for name in ("pre-\ndicted", "same", "sec"):
         table.add_column(name, justify="right", vertical="bottom")
     table.add_column("flags", vertical="bottom", overflow="fold")
     shown = [i for i in group if i.same_code_as is None or i.is_default or i.cannot_launch]
@@ -100,8 +103,10 @@ def _table(group: list[Inspection]) -> Table:
 
 
 def _facts(inspection: Inspection, same: int, multiply: bool) -> list[str]:
+    from dsabench.autotune.progress import format_seconds
+
     if not inspection.launches or inspection.shared_bytes is None or inspection.compile_s is None:
-        return [*[""] * (8 if multiply else 6), f"[red]{inspection.outcome}[/]"]
+        return [*[""] * (9 if multiply else 7), f"[red]{inspection.outcome}[/]"]
     fraction = inspection.useful_fraction
     products = [_products(inspection), "-" if fraction is None else f"{fraction:.0%}"] if multiply else []
     return [
@@ -110,6 +115,7 @@ def _facts(inspection: Inspection, same: int, multiply: bool) -> list[str]:
         f"{inspection.shared_bytes / 1024:.0f}",
         f"{inspection.blocks_per_sm}" + (" !" if Flag.ONE_BLOCK in inspection.flags else "  "),
         *products,
+        "-" if inspection.predicted_s is None else format_seconds(inspection.predicted_s),
         str(same or "-"),
         f"{inspection.compile_s:.1f}",
         ", ".join(f"[red]{_WORDS[flag]}[/]" for flag in inspection.flags if flag in _WORDS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from dsabench.autotune.inspect.products import issued_flops
@@ -125,6 +125,9 @@ def _work(inspection: Inspection, launch: LaunchRecord, trips: float | None, mov
     whole = _body(code.whole, code.num_warps)
     trip = _body(code.loop, code.num_warps) if code.loop else whole
     sass = (code.loop or code.whole).sass
+    if sass.get("UTMALDG") and trips:  # what TMA brings is written to shared memory too, and stands in no instruction
+        brought = round(moved.l2 / (prod(launch.grid) * trips))
+        trip, whole = (replace(body, shared_bytes=body.shared_bytes + brought) for body in (trip, whole))
     tiling = TILINGS.get(inspection.op)
     loads = any(sass.get(name) for name in _LOADS)
     return LaunchWork(
