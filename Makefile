@@ -11,7 +11,7 @@ DRIVER := $(shell ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1' && echo yes
 EXTRAS := $(if $(DRIVER),$(comma)$(CUDA)$(comma)tilelang)
 comma := ,
 
-.PHONY: install install-dev tune goals test lint format clean
+.PHONY: install install-dev tune goals hopper test lint format clean
 .DEFAULT_GOAL := tune
 
 $(VENV)/created:
@@ -37,6 +37,10 @@ tune: install  ## tune every kernel on the device at hand; ends with the table o
 goals: install  ## the CPU implementations against their goals (a benchmark: takes eight minutes, wants a quiet machine)
 	$(BIN)/dsabench tune --suite cpu-goals --effort full --budget 8m --no-install --out $(OUT)-goals
 	$(BIN)/python benchmarks/cpu_goals.py $(OUT)-goals
+
+HOPPER ?= --device cuda --minutes 25
+hopper: install  ## verify, tune and compare on a Hopper GPU, journals packed under results/ (25 minutes)
+	$(BIN)/python benchmarks/hopper.py --out $(OUT)-hopper $(HOPPER)
 
 # Two files at a time; those that look at the machine's load or hold a run to its budget go alone.
 ALONE := tests/bench tests/cli/test_tune.py

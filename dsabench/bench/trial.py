@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
+
 from dsabench.bench.jobs import Stage, TrialJob, TrialOutcome
 from dsabench.bench.records import CheckRecord, ConfigValues, Status
 from dsabench.bench.runtime import Runtime
@@ -77,6 +79,8 @@ class Runner:
         expected = self.bench.expected()  # outside the try: a reference that fails is our fault
         try:
             check = self.bench.op.check(self.bench.inputs, self.bench.copies[copy].outputs, self.bench.rows, expected)
+        except torch.OutOfMemoryError:
+            raise  # no verdict on the kernel
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrialFailed(
                 Status.INCORRECT, f"outputs cannot be compared: {type(error).__name__}: {error}"

@@ -25,7 +25,7 @@ def _serve(jobs: Connection, device: str, plugins: tuple[str, ...]) -> None:
 
     def fault(error: BaseException) -> Any:
         text = next(iter(str(error).splitlines()), "")
-        exhausted = isinstance(error, MemoryError) or "can't allocate memory" in text
+        exhausted = isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
         return Failure(f"{type(error).__name__}: {text}", traceback.format_exc(), exhausted)
 
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +48,8 @@ Examples:
   dsabench verify --suite cpu-goals --json
 
   dsabench verify --plugin my_kernel.py --impl mine
+
+  dsabench verify --device cuda --out verified.jsonl
 """
 
 
@@ -61,6 +65,9 @@ def verify(
     seed: Annotated[int, typer.Option(help="Added to every workload's seed: fresh inputs.")] = 0,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Python file that registers implementations; repeatable.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Write each case as a JSON line to this new file, as soon as it has run.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")] = False,
 ) -> int:
@@ -89,7 +96,9 @@ def verify(
         raise UsageError(
             f"nothing to verify: no chosen implementation runs suite {loaded.name} on device {device} here{why}"
         )
-    results = _run(plan, places, tuple(str(Path(p).resolve()) for p in plugin or ()), as_json)
+    plugins = tuple(str(Path(p).resolve()) for p in plugin or ())
+    with _lines(out) as keep:
+        results = _run(plan, places, plugins, as_json, keep)
     failed = [r for r in results if r.outcome.status != "PASSED"]
     if as_json:
         print(json.dumps(_document(loaded.name, "cuda" if "cuda" in places else "cpu", plan, results), indent=1))
@@ -101,8 +110,33 @@ def verify(
 verify.__doc__ = _HELP
 
 
+@contextlib.contextmanager
+def _lines(out: str | None) -> Iterator[Callable[[VerifyResult], None]]:
+    """What keeps a result: in the file, flushed line by line, so that an interrupted run is worth what it ran."""
+    if out is None:
+        yield lambda result: None
+        return
+    try:
+        file = open(out, "x")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+
+    def keep(result: VerifyResult) -> None:
+        try:
+            print(json.dumps(_case(result)), file=file, flush=True)
+        except OSError as error:
+            raise CommandError(f"cannot write {out}: {error.strerror}") from error
+
+    with file:
+        yield keep
+
+
 def _run(
-    plan: VerifyPlan, places: dict[Place, dict[str, str | None]], plugins: tuple[str, ...], quiet: bool
+    plan: VerifyPlan,
+    places: dict[Place, dict[str, str | None]],
+    plugins: tuple[str, ...],
+    quiet: bool,
+    keep: Callable[[VerifyResult], None],
 ) -> list[VerifyResult]:
     """All cases, place by place, each place in a worker of its own."""
     from rich.console import Console
@@ -128,6 +162,7 @@ def _run(
                     for result in progress.track(
                         verify_each(cases, worker, TIMEOUT_S), len(cases), description=f"verifying, {place}"
                     ):
+                        keep(result)
                         results.append(result)
                         if result.outcome.status != "PASSED" and not quiet:
                             console.print(_failure_line(result), markup=False, highlight=False, soft_wrap=True)
@@ -235,21 +270,23 @@ def _document(suite: str, device_type: str, plan: VerifyPlan, results: list[Veri
         "remarks": [INTERPRETER_REMARK] if notes else [],
         "hardware": notes,
         "left_out": [asdict(each) for each in plan.left_out],
-        "cases": [
-            {
-                "op": r.case.workload.op,
-                "impl": r.case.impl,
-                "where": r.case.where,
-                "axes": r.case.workload.axis_values,
-                "distribution": r.case.workload.distribution,
-                "seed": r.case.workload.seed,
-                "config": r.case.config,
-                "status": str(r.outcome.status),
-                "reason": r.outcome.reason,
-                "rows_checked": r.outcome.check.rows_checked if r.outcome.check else 0,
-                "rows_total": r.outcome.check.rows_total if r.outcome.check else 0,
-                "worst": r.outcome.check.worst if r.outcome.check else {},
-            }
-            for r in results
-        ],
+        "cases": [_case(r) for r in results],
+    }
+
+
+def _case(result: VerifyResult) -> dict[str, Any]:
+    case, check = result.case, result.outcome.check
+    return {
+        "op": case.workload.op,
+        "impl": case.impl,
+        "where": case.where,
+        "axes": case.workload.axis_values,
+        "distribution": case.workload.distribution,
+        "seed": case.workload.seed,
+        "config": case.config,
+        "status": str(result.outcome.status),
+        "reason": result.outcome.reason,
+        "rows_checked": check.rows_checked if check else 0,
+        "rows_total": check.rows_total if check else 0,
+        "worst": check.worst if check else {},
     }

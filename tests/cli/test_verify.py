@@ -274,3 +274,29 @@ def test_doctor_shows_extras_in_brackets() -> None:
     assert "cpu extensions" in text
     if "cupy" in text and "not installed" in text:
         assert "dsabench[cuda13]" in text
+
+
+def test_verify_keeps_each_case_as_a_line(tmp_path: Path) -> None:
+    out = tmp_path / "verified.jsonl"
+    words = (
+        "verify",
+        "--suite",
+        "tiny",
+        "--op",
+        "topk_select",
+        "--impl",
+        "torch",
+        "--device",
+        "cpu",
+        "--out",
+        str(out),
+    )
+    done = dsabench(*words)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert lines
+    assert {(line["op"], line["impl"], line["status"]) for line in lines} == {("topk_select", "torch", "PASSED")}
+    again = dsabench(*words)
+    assert again.returncode == 2
+    assert "File exists" in again.stderr
+    assert len(out.read_text().splitlines()) == len(lines), "what was measured is not overwritten"
