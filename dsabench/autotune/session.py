@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
-
-from filelock import FileLock, Timeout
 
 from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
@@ -20,15 +13,17 @@ from dsabench.autotune.measuring import Run
 from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan, make_plan
 from dsabench.autotune.progress import Progress
-from dsabench.autotune.resume import Finished, ResumeError, check_resumable
+from dsabench.autotune.resume import Finished, check_resumable
+from dsabench.autotune.run_folder import WORKER_LOG, existing_journal, held_folder
+from dsabench.autotune.run_records import EndReason, run_end, run_header
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
+from dsabench.autotune.terminable import terminable
 from dsabench.autotune.tuner import Tuner
 from dsabench.bench.claim import claimed_worker, describe, device_type
 from dsabench.bench.device import resolve_device
 from dsabench.bench.effort import EFFORTS
-from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, JournalWriter, read_journal, refuse_existing
-from dsabench.bench.provenance import git_commit, package_versions
+from dsabench.bench.journal import JOURNAL_NAME, JournalError, JournalWriter, refuse_existing
 from dsabench.bench.records import Comparison, DeviceRecord, DeviceType, End, Header
 from dsabench.bench.suites import load_suite
 from dsabench.bench.worker import Worker
@@ -37,11 +32,6 @@ from dsabench.kernels.source_hash import source_hash
 
 REPORT_RESERVE_S = 10.0
 """Kept from the budget for the report, where one is written (5 s on two cores); at most a quarter of the budget."""
-_WORKER_LOG = "worker.log"
-
-
-class OutputError(Exception):
-    """An output directory that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +70,6 @@ class SessionResult:
     notes: list[str]
 
 
-def journal_header(out: Path) -> Header | None:
-    """The header of the journal in `out`, None when there is none. Raises JournalError when it is malformed."""
-    journal = _read_existing(out / JOURNAL_NAME)
-    return journal.header if journal else None
-
-
-def _read_existing(path: Path) -> Journal | None:
-    """None when there is no journal, or one without a single whole line: its run was killed at birth."""
-    if not path.is_file() or b"\n" not in path.read_bytes():
-        return None
-    return read_journal(path)
-
-
 def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -> SessionResult:
     """Raises before anything is measured: DeviceError, PluginError, UnknownNameError, SuiteError, OutputError, JournalError,
     ResumeError, WorkerStartError; later WorkerStartError and JournalError (a full disk). An interruption ends in a result, not
@@ -103,12 +80,12 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
         load_plugin(path)
     suite = load_suite(request.suite, request.contexts, request.ops)
     plan = make_plan(suite.workloads, request.impls, device_type(device))
-    with _output(request.out), contextlib.ExitStack() as stack:
+    with held_folder(request.out), contextlib.ExitStack() as stack:
         if not request.resume:
             refuse_existing(request.out / JOURNAL_NAME)  # before a worker takes its seconds to start
         progress = make_progress(request.budget)
         stack.callback(progress.close)
-        log = request.out / _WORKER_LOG
+        log = request.out / WORKER_LOG
         worker = stack.enter_context(
             claimed_worker(device, log, request.command, plugins, progress.stage, request.allow_busy)
         )
@@ -117,7 +94,7 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
         stack.enter_context(writer)
         writer.write(header)
         ahead = stack.enter_context(CompileAhead(plan.pairs, plugins))
-        stack.enter_context(_terminable())
+        stack.enter_context(terminable())
         return _run(request, plan, header, writer, outcome, worker, ahead, progress)
 
 
@@ -150,14 +127,8 @@ def _run(
         outcome=outcome,
     )
 
-    def end(reason: Literal["complete", "budget", "interrupted", "error"], detail: str = "") -> End:
-        record = End(
-            reason=reason,
-            detail=detail,
-            ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            wall_s=request.budget.used,
-            skipped=outcome.skipped,
-        )
+    def end(reason: EndReason, detail: str = "") -> End:
+        record = run_end(reason, detail, request.budget.used, outcome.skipped)
         writer.write(record)
         return record
 
@@ -209,13 +180,9 @@ def _header(request: Request, plan: Plan, device: DeviceRecord) -> Header:
         "trial limit": f"{request.trial_timeout_s:g} s",
         "worker environment": "set before torch and numba are imported; device details, env.*",
     }
-    return Header(
-        run_id=uuid.uuid4().hex[:12],
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    return run_header(
         command=request.command,
         device=device,
-        versions=package_versions(device.type),
-        git_commit=git_commit(),
         sources={impl.id: source_hash(impl.op, impl.name) for impl in plan.implementations()},
         suite=request.suite,
         strategy=request.strategy,
@@ -230,7 +197,7 @@ def _open_journal(request: Request, header: Header) -> tuple[JournalWriter, Outc
     path = request.out / JOURNAL_NAME
     if not request.resume:
         return JournalWriter(path), Outcome(Finished())
-    journal = _read_existing(path)
+    journal = existing_journal(path)
     if journal is None:
         return JournalWriter(path, resume_at=0 if path.exists() else None), Outcome(Finished())
     check_resumable(journal, header)
@@ -240,43 +207,3 @@ def _open_journal(request: Request, header: Header) -> tuple[JournalWriter, Outc
         workloads=dict(journal.workloads),
     )
     return JournalWriter(path, resume_at=journal.whole_bytes), outcome
-
-
-@contextlib.contextmanager
-def _output(out: Path) -> Iterator[None]:
-    """Makes the directory and holds it: two runs into one journal would mix."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not os.access(out, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
-        lock = FileLock(out / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise OutputError(f"another dsabench is writing to {out}; choose another --out") from None
-    except OSError as error:
-        raise OutputError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does, with its end written down."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        previous = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: the application has its own ways
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-__all__ = ["OutputError", "Request", "ResumeError", "SessionResult", "journal_header", "run_session"]

@@ -136,7 +136,7 @@ class _known_errors:  # noqa: N801 - used as a statement
             return
         from dsabench.autotune.budget import BudgetError
         from dsabench.autotune.resume import ResumeError
-        from dsabench.autotune.session import OutputError
+        from dsabench.autotune.run_folder import OutputError
         from dsabench.autotune.table import TableError
         from dsabench.bench.device import DeviceError
         from dsabench.bench.journal import JournalError
@@ -157,8 +157,9 @@ def _request(settings: TuneSettings, given: set[str], resume: bool, begun: float
     from dataclasses import replace
 
     from dsabench.autotune.budget import Budget, BudgetError, parse_duration
+    from dsabench.autotune.run_folder import journal_header
     from dsabench.autotune.search import STRATEGIES
-    from dsabench.autotune.session import Request, journal_header
+    from dsabench.autotune.session import Request
     from dsabench.bench.device import resolve_device
     from dsabench.bench.effort import EFFORTS
     from dsabench.bench.suites import parse_contexts

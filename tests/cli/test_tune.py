@@ -342,7 +342,7 @@ def test_a_full_disk_is_named_and_the_journal_stays_whole(tmp_path, small_disk):
         (["--trial-timeout", "0s"], "trial-timeout: must be above 0"),
         (["--effort", "huge"], "unknown effort 'huge'"),
         (["--strategy", "magic"], "unknown strategy 'magic'"),
-        (["--device", "cuda"], "timing on a GPU is not there yet"),
+        (["--device", "cuda:99"], "device cuda:99: "),
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--plugin", "absent.py"], "absent.py is not a Python file"),
         (["--out", "/proc/nowhere"], "cannot write to /proc/nowhere"),
