@@ -27,7 +27,7 @@ _LEGEND = (
     "blk: blocks an SM (!: one). products: tensor-core instructions in the main loop. useful: share of the issued tensor-core "
     "FLOPs that the source asks for. same: further configs with this machine code. sec: compile time."
 )
-_PREDICTED = "predicted: time of a call, predicted for {}; never measured, good for an order of configs at best."
+_PREDICTED = "pred: µs of a call as predicted for {}, not measured: an order to try configs in, no claim of speed."
 Group = tuple[str, str, tuple[tuple[str, int], ...]]
 
 
@@ -89,9 +89,9 @@ def _table(group: list[Inspection]) -> Table:
         table.add_column(name.replace("_", "\n"), justify="right", vertical="bottom")
     for name in ("regs", "spill", "smem\nKB", "blk"):
         table.add_column(name, justify="right", vertical="bottom")
-    for name in ("products", "useful") if multiply else ():
+    for name in ("products", "use-\nful") if multiply else ():
         table.add_column(name, justify="right", vertical="bottom")
-    for name in ("pre-\ndicted", "same", "sec"):
+    for name in ("pred\nµs", "same", "sec"):
         table.add_column(name, justify="right", vertical="bottom")
     table.add_column("flags", vertical="bottom", overflow="fold")
     shown = [i for i in group if i.same_code_as is None or i.is_default or i.cannot_launch]
@@ -103,8 +103,6 @@ def _table(group: list[Inspection]) -> Table:
 
 
 def _facts(inspection: Inspection, same: int, multiply: bool) -> list[str]:
-    from dsabench.autotune.progress import format_seconds
-
     if not inspection.launches or inspection.shared_bytes is None or inspection.compile_s is None:
         return [*[""] * (9 if multiply else 7), f"[red]{inspection.outcome}[/]"]
     fraction = inspection.useful_fraction
@@ -115,11 +113,16 @@ def _facts(inspection: Inspection, same: int, multiply: bool) -> list[str]:
         f"{inspection.shared_bytes / 1024:.0f}",
         f"{inspection.blocks_per_sm}" + (" !" if Flag.ONE_BLOCK in inspection.flags else "  "),
         *products,
-        "-" if inspection.predicted_s is None else format_seconds(inspection.predicted_s),
+        "-" if inspection.predicted_s is None else _microseconds(inspection.predicted_s),
         str(same or "-"),
         f"{inspection.compile_s:.1f}",
         ", ".join(f"[red]{_WORDS[flag]}[/]" for flag in inspection.flags if flag in _WORDS),
     ]
+
+
+def _microseconds(seconds: float) -> str:
+    """Three digits; `1440`, not `1.44e+03`."""
+    return f"{seconds * 1e6:.0f}" if seconds >= 1e-4 else f"{seconds * 1e6:.3g}"
 
 
 def _products(inspection: Inspection) -> str:
