@@ -20,6 +20,7 @@ from types import TracebackType
 from dsabench.autotune.inspect.grid import Candidate, candidate_of
 from dsabench.autotune.plan import Pair
 from dsabench.bench.gpu.compile_cache import compile_environment
+from dsabench.bench.inspection_records import Inspection
 from dsabench.kernels.implementation import Config, Implementation
 from dsabench.kernels.workload import Workload
 
@@ -28,13 +29,13 @@ WAIT_S = 180.0
 
 
 class CompileAhead:
-    """Use as a context manager. Verdicts are kept by config; a child that fails costs the pruning, not the run."""
+    """Use as a context manager. What is found is kept by config; a child that fails costs the pruning, not the run."""
 
     def __init__(self, pairs: Sequence[Pair], plugins: tuple[str, ...] = ()) -> None:
         self._candidates = [candidate for pair in pairs for candidate in _configs(pair)]
         self._plugins = plugins
         self._place = {candidate.config: n for n, candidate in enumerate(self._candidates)}
-        self._verdicts: dict[int, str | None] = {}
+        self._found: dict[int, Inspection] = {}
         self._changed = threading.Condition()
         self._ended = not self._candidates
         self._child: subprocess.Popen[bytes] | None = None
@@ -76,27 +77,42 @@ class CompileAhead:
                     fault = message["fault"]
                     continue
                 with self._changed:
-                    self._verdicts[message["candidate"]] = message["reason"]
+                    self._found[message["candidate"]] = Inspection.model_validate(message["inspection"])
                     self._changed.notify_all()
         except (OSError, ValueError) as error:
             fault = f"{type(error).__name__}: {error}"
         with self._changed:
             self._ended = True
-            if len(self._verdicts) < len(self._candidates) and self._child is not None:
+            if len(self._found) < len(self._candidates) and self._child is not None:
                 self.fault = fault or "the compiling process ended early"
             self._changed.notify_all()
 
     def reason(self, workload: Workload, implementation: Implementation, config: Config) -> str | None:
         """Why this config need not be tried; None when it should be, or nothing is known of it. Waits for a verdict that is
         on its way."""
-        if implementation.plan is None:
-            return None
-        place = self._place.get(candidate_of(workload, implementation, config).config)
+        place = self._place_of(workload, implementation, config)
         if place is None:
             return None
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or place in self._verdicts, WAIT_S)
-            return self._verdicts.get(place)
+            self._changed.wait_for(lambda: self._ended or place in self._found, WAIT_S)
+            found = self._found.get(place)
+        return found.prune_reason if found else None
+
+    def inspections(
+        self, workload: Workload, implementation: Implementation, configs: Sequence[Config], wait_s: float
+    ) -> list[Inspection | None]:
+        """What is known of each config's machine code once all are compiled or `wait_s` seconds have passed; None where nothing
+        is."""
+        places = [self._place_of(workload, implementation, config) for config in configs]
+        awaited = {place for place in places if place is not None}
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or awaited <= self._found.keys(), wait_s)
+            return [None if place is None else self._found.get(place) for place in places]
+
+    def _place_of(self, workload: Workload, implementation: Implementation, config: Config) -> int | None:
+        if implementation.plan is None:
+            return None
+        return self._place.get(candidate_of(workload, implementation, config).config)
 
 
 def _configs(pair: Pair) -> list[Candidate]:

@@ -45,7 +45,7 @@ def main() -> None:
         workers = max(1, usable_cpus() - 1)
         each = inspect_configs(candidates, arch, toolchain, cache, workers, plugins, launch_cache=cache_folder())
         for found in each:
-            say({"candidate": place[found.id], "reason": found.prune_reason})
+            say({"candidate": place[found.id], "inspection": found.model_dump(mode="json")})
     except (ToolchainError, PoolError) as error:
         say({"fault": str(error)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
 from dsabench.autotune.outcome import Outcome, workload_id
 from dsabench.autotune.plan import Pair
+from dsabench.autotune.predict.machine import measured_machine
+from dsabench.autotune.predict.model import Predictor
 from dsabench.autotune.progress import Progress
 from dsabench.autotune.search import Config, Rung, TrialCost
 from dsabench.bench.ceilings import best_ceilings
@@ -168,6 +171,24 @@ class Measurer:
         self.run.progress.current(pair.workload, pair.implementation.name, "compiling ahead")
         return self.run.ahead.reason(pair.workload, pair.implementation, config)
 
+    def predictions(self, pair: Pair, configs: Sequence[Config], wait_s: float) -> list[float | None]:
+        """Predicted seconds of each config on this GPU, from its machine code; None where there is none: on a CPU, or while its
+        code is not known within `wait_s`."""
+        record = self.run.outcome.workloads.get(pair.workload.key)
+        if self._predictor is None or record is None or pair.implementation.plan is None:
+            return [None] * len(configs)
+        found = self.run.ahead.inspections(pair.workload, pair.implementation, configs, wait_s)
+        cost = Cost(record.flops, record.compulsory_bytes, record.gather_bytes, record.product_dtype)
+        predicted = [self._predictor.seconds(each, cost) if each else None for each in found]
+        return [each.seconds if each else None for each in predicted]
+
+    @property
+    def _predictor(self) -> Predictor | None:
+        device, ceilings = self.run.header.device, self.run.outcome.ceilings
+        if device.type != "cuda" or ceilings is None:
+            return None
+        return Predictor(measured_machine(device, ceilings))
+
     def _measure(self, pair: Pair, config: Config, rung: Rung) -> TrialOutcome:
         if self.run.time_left < LEAST_TRIAL_S:
             raise OutOfTime
@@ -219,6 +240,7 @@ class Measurer:
             timing=outcome.timing,
             warm=outcome.warm,
             roofline_fraction=bound.bound_s / outcome.timing.median_s if outcome.timing else None,
+            predicted_s=self.predictions(pair, [config], 0.0)[0],
             peak_extra_bytes=outcome.peak_extra_bytes,
             started=started.isoformat(timespec="milliseconds"),
             duration_s=duration_s,

@@ -14,12 +14,15 @@ from dsabench.autotune.budget import fair_share
 from dsabench.autotune.confirmation import Confirmer
 from dsabench.autotune.measuring import LEAST_TRIAL_S, Measurer, OutOfTime, Run
 from dsabench.autotune.plan import Pair, Plan
+from dsabench.autotune.predict.order import order_by_prediction
 from dsabench.autotune.search import Config, Rung, Search, StrategyName, full_effort, search_order
 from dsabench.bench.records import Comparison, Status
 from dsabench.kernels.implementation import config_key
 from dsabench.kernels.workload import Workload
 
 FULL_RUNG = Rung(0, 1, 1.0)
+PREDICTION_SHARE = 0.1
+"""Of a search's time, the most that is spent waiting for configs to be compiled so that they can be put in order."""
 
 
 class Tuner:
@@ -116,6 +119,10 @@ class Tuner:
             lambda config: implementation.compiles_anew(config, default),
         )
         while todo:
+            if self.strategy in ("auto", "halving"):
+                # A search that fits only some of the configs tries those first that are predicted to be fast.
+                predicted = self._measurer.predictions(pair, todo, PREDICTION_SHARE * (end - time.monotonic()))
+                todo = order_by_prediction(todo, predicted)
             # What a trial costs is known better with each: where a search ends early, the rest of its time starts another.
             search = Search(todo, self.strategy, self._measurer.cost(pair), end - time.monotonic())
             if not search.rungs or not self._follow(search, pair, end, tried):

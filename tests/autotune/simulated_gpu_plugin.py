@@ -20,6 +20,7 @@ from dsabench.bench.records import Ceilings, Conditions, DeviceRecord, Rate, Spr
 from dsabench.bench.runtime import Timed
 from dsabench.kernels.implementation import Implementation, Tunable
 from dsabench.kernels.registry import get_op, register
+from tests.autotune import planned_plugin
 from tests.autotune.simulated_machine import NAME
 
 OP = "topk_select"
@@ -106,5 +107,17 @@ register(
         tunables=(Tunable("FAULT", FAULTS, "what goes wrong"),),
         default_config=lambda axes: {"FAULT": "none"},
         run=run,
+    )
+)
+register(
+    Implementation(
+        op=OP,
+        name="compiled",
+        summary="the reference, with kernels that it claims",
+        device_types=("cuda",),
+        tunables=(Tunable("TILE", tuple(planned_plugin.SHAPES), "which kernel it claims", recompiles=True),),
+        default_config=lambda axes: {"TILE": 64},
+        run=planned_plugin.run,
+        plan=planned_plugin.plan,
     )
 )

@@ -122,3 +122,19 @@ def test_a_gpu_that_another_dsabench_holds_is_refused_in_one_line(tmp_path, monk
     assert "dsabench tune --out elsewhere" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out" / "journal.jsonl").exists()
+
+
+def test_configs_that_are_compiled_ahead_are_pruned_and_the_others_have_a_prediction(tmp_path) -> None:
+    done = on_the_gpu(
+        tmp_path, "tune", "--device", "cuda", "--suite", "tiny", "--op", "topk_select", "--impl", "compiled", "--plugin", PLUGIN,
+        "--budget", "60s", "--out", str(tmp_path / "out"), "--no-report",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trials = {t.config["TILE"]: t for t in read_journal(tmp_path / "out").trials if t.impl == "compiled"}
+    assert trials[64].status is Status.PASSED
+    assert trials[64].predicted_s is not None
+    assert trials[256].status is Status.PRUNED
+    assert trials[512].status is Status.PRUNED
+    assert trials[512].predicted_s is None, "what cannot launch takes no time"
+    kept = list((tmp_path / "triton").rglob("*.cubin"))
+    assert kept, "what was compiled ahead stands in the cache that the worker loads from"
