@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsabench.bench.intervals import paired_ratio
-from dsabench.bench.records import PipelinePoint, Ratio
+from dsabench.bench.records import PipelinePoint, Ratio, SideRecord
 from dsabench.bench.scaling.crossover import Crossover, Race, crossover
 from dsabench.bench.scaling.growth import EXPECTED, Growth, growth
 from dsabench.bench.scaling.prompt import PromptTime, prompt_times
@@ -14,9 +14,24 @@ Rounds = dict[int, Sequence[float]]
 
 
 def by_context(points: Sequence[PipelinePoint]) -> list[PipelinePoint]:
-    """In ascending order of context, the latest of each. The points are of one phase and of the same axes."""
+    """In ascending order of context, the latest of each, wrong sides left out. The points are of one phase and the same axes."""
     latest = {point.context: point for point in points}
-    return [latest[context] for context in sorted(latest)]
+    return [_right(latest[context]) for context in sorted(latest)]
+
+
+def _right(point: PipelinePoint) -> PipelinePoint:
+    """A side whose output failed its check has no time that means anything: it becomes a gap."""
+    wrong = {name: side.check.reason for name, side in _sides(point).items() if not side.check.passed}
+    if not wrong:
+        return point
+    gaps = point.gaps | {name: f"its output is wrong: {reason}" for name, reason in wrong.items()}
+    speedup = None if {"dense", "sparse"} & wrong.keys() else point.speedup
+    return point.model_copy(update=dict.fromkeys(wrong) | {"gaps": gaps, "speedup": speedup})
+
+
+def _sides(point: PipelinePoint) -> dict[str, SideRecord]:
+    found = {"sparse": point.sparse, "dense": point.dense, "eager": point.eager}
+    return {name: side for name, side in found.items() if side is not None}
 
 
 def crossover_of(points: Sequence[PipelinePoint], seed: int) -> Crossover | None:
