@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dsabench.bench.records import Status
+from dsabench.kernels.plugin import WrongOutputsError
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Fault:
 
 def python_fault(error: BaseException) -> Fault:
     """By what Python knows of it: exhausted memory, a compiler's error, or any other."""
+    if isinstance(error, WrongOutputsError):
+        return Fault(Status.INCORRECT, str(error))
     kind = type(error)
     first = next(iter(str(error).strip().splitlines()), "")
     reason = f"{kind.__name__}: {first}" if first else kind.__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -12,9 +13,9 @@ from dsabench.bench.jobs import Stage, TrialJob, TrialOutcome
 from dsabench.bench.records import CheckRecord, ConfigValues, Status
 from dsabench.bench.runtime import Runtime
 from dsabench.bench.timing import Rotation
-from dsabench.bench.workbench import Bench, Benches, poison
+from dsabench.bench.workbench import Bench, Benches, is_poisoned, poison
 from dsabench.kernels.implementation import Implementation
-from dsabench.kernels.op import Check, Outputs
+from dsabench.kernels.op import Check
 from dsabench.kernels.registry import get_implementation
 
 Tell = Callable[[Stage], None]
@@ -62,7 +63,7 @@ class Runner:
         self.bench = bench
         self.implementation = implementation
         self.config = config
-        self._right: Outputs | None = None
+        self._shapes = [tensor.shape for tensor in bench.copies[0].outputs]
 
     def call(self, copy: int) -> None:
         each = self.bench.copies[copy]
@@ -76,15 +77,26 @@ class Runner:
         changed = self.bench.changed_input(copy)
         if changed:
             raise TrialFailed(Status.INCORRECT, f"the kernel wrote into its input {changed!r}")
+        outputs = self.bench.copies[copy].outputs
+        for name, tensor, shape in zip(self.bench.op.output_names, outputs, self._shapes, strict=True):
+            if tensor.shape != shape:
+                raise TrialFailed(
+                    Status.INCORRECT,
+                    f"the kernel gave its output {name!r} the shape {list(tensor.shape)}, not {list(shape)}",
+                )
         expected = self.bench.expected()  # outside the try: a reference that fails is our fault
         try:
-            check = self.bench.op.check(self.bench.inputs, self.bench.copies[copy].outputs, self.bench.rows, expected)
+            check = self.bench.op.check(self.bench.inputs, outputs, self.bench.rows, expected)
         except torch.OutOfMemoryError:
             raise  # no verdict on the kernel
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrialFailed(
                 Status.INCORRECT, f"outputs cannot be compared: {type(error).__name__}: {error}"
             ) from error
+        if not check.passed:
+            for name, tensor in zip(self.bench.op.output_names, outputs, strict=True):
+                if is_poisoned(tensor):
+                    return replace(check, reason=f"nothing was written to output {name!r}; {check.reason}")
         return check
 
     def recheck(self, copy: int, when: str) -> None:

@@ -26,6 +26,11 @@ def poison(outputs: Outputs) -> None:
         tensor.view(torch.uint8).fill_(POISON)
 
 
+def is_poisoned(tensor: torch.Tensor) -> bool:
+    """Whether nothing was written to a poisoned tensor that holds anything."""
+    return tensor.numel() > 0 and bool((tensor.view(torch.uint8) == POISON).all())
+
+
 def same_bits(left: Outputs, right: Outputs) -> bool:
     return all(torch.equal(a.view(torch.uint8), b.view(torch.uint8)) for a, b in zip(left, right, strict=True))
 
