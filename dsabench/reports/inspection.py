@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dsabench.bench.inspection_file import Inspections
 from dsabench.bench.inspection_records import Flag, Inspection, Outcome
 from dsabench.kernels.sizes import format_size
-from dsabench.reports.quantities import format_config
+from dsabench.reports.quantities import format_config, format_time
 
 MOST_REGISTERS = 255
 """of a thread; what ptxas cannot place spills"""
@@ -167,6 +167,7 @@ def _cell(inspection: Inspection) -> Cell:
         *(f"{count} {name} in the main loop" for name, count in products.items()),
         *([f"{inspection.useful_fraction:.0%} of them useful"] if inspection.useful_fraction is not None else []),
         *(str(flag) for flag in inspection.flags if flag is not Flag.ONE_BLOCK),
+        *([f"predicted {format_time(inspection.predicted_s)}"] if inspection.predicted_s is not None else []),
         *([inspection.cannot_launch] if inspection.cannot_launch else []),
     ]
     return Cell(inspection, "".join(MARKS[flag] for flag in inspection.flags), ", ".join(facts))

@@ -109,6 +109,18 @@ def test_illegal_points_are_gaps_and_marks_say_what_is_wrong() -> None:
     assert grid.to_try == 2
 
 
+def test_predicted_times_are_called_that(tmp_path: Path) -> None:
+    found = [inspection({"BLOCK": 64}, "x", predicted_s=1.5e-3), inspection({"BLOCK": 32}, "y")]
+    header = HEADER.model_copy(update={"predicted_for": "H100 SXM, vendor's figures"})
+    (grid,) = grids_of(Inspections(header, tuple(found)))
+    cells = [cell for _, row in grid.rows for cell in row if cell]
+    assert ["predicted 1.5" in cell.facts.replace("1.50", "1.5") for cell in cells] == [True, False]
+    write_inspections(tmp_path, header, found)
+    assert (
+        "are for H100 SXM, vendor's figures; none was measured" in Page(build([tmp_path], tmp_path / "out").html).text
+    )
+
+
 def test_every_flag_has_a_mark_of_its_own() -> None:
     assert set(MARKS) == set(Flag)
     assert len(set(MARKS.values())) == len(MARKS)

@@ -23,7 +23,7 @@ another, max(0, n − d) of them stand in every trip, and a trip is no shorter t
 
 and at least the roofline. This is the usual model of a GPU's throughput limits beside a warp's own latency (Hong and Kim, ISCA
 2009; Volkov, Berkeley 2016), with a block's asynchronous products in place of a warp's arithmetic. 128 bytes a clock of shared
-memory and four schedulers: NVIDIA's Hopper tuning guide; mma.sync reaches about 62 % of wgmma's rate (Luo et al., IPDPS 2024).
+memory and four schedulers: CUDA C++ Programming Guide; mma.sync reaches about 62 % of wgmma's rate (Luo et al., IPDPS 2024).
 """
 
 from __future__ import annotations
