@@ -6,10 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from dsabench.bench.journal import read_journal
+from dsabench.bench.records import Status
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
@@ -112,3 +116,27 @@ def test_an_illegal_access_is_a_crash_that_costs_the_process() -> None:
     fault = on_gpu(_READ_OUTSIDE)
     assert fault["status"] == "CRASHED", fault["reason"]
     assert fault["lost"]
+
+
+def test_each_fault_of_a_kernel_ends_as_a_status_with_a_fresh_worker(tmp_path: Path) -> None:
+    """The same as tests/autotune/test_tune_on_a_gpu.py, where the faults are simulated."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "dsabench.cli.app", "tune", "--device", "cuda", "--suite", "tiny", "--op", "topk_select",
+            "--impl", "faulty_gpu", "--plugin", str(Path(__file__).with_name("faulty_gpu_plugin.py")), "--strategy", "exhaustive",
+            "--budget", "3m", "--trial-timeout", "10s", "--out", str(tmp_path / "out"), "--no-install", "--no-report", "--allow-busy",
+        ],
+        capture_output=True,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"},
+        timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trials = {t.config["FAULT"]: t.status for t in read_journal(tmp_path / "out").trials if t.impl == "faulty_gpu"}
+    assert trials == {
+        "none": Status.PASSED,
+        "illegal": Status.CRASHED,
+        "hangs": Status.TIMEOUT,
+        "memory": Status.OUT_OF_MEMORY,
+        "refused": Status.LAUNCH_ERROR,
+    }
