@@ -2,7 +2,8 @@
 
 Between two measured lengths the logarithm of dense time / sparse time is taken to be linear in the logarithm of the length, which
 is exact for power laws. Nothing is said of lengths outside those measured. The interval is a percentile bootstrap over the rounds
-of each length (dense and sparse keep the rounds drawn together); the error of the interpolation is not in it.
+of each length (dense and sparse keep the rounds drawn together), with each length's noise on top; the error of the interpolation is
+not in it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import numpy as np
 from dsabench.bench.intervals import BOOTSTRAP_RESAMPLES, paired_ratio
 from dsabench.bench.scaling.lengths import format_length, format_range
 
+_DEVIATIONS = 1.96
+"""of a normal distribution, from its middle to the end of its 95 % interval"""
+
 Winner = Literal["sparse", "dense", "tie"]
 Kind = Literal["crosses", "sparse_always", "dense_always", "reversed", "many", "tie"]
 
@@ -24,7 +28,7 @@ Kind = Literal["crosses", "sparse_always", "dense_always", "reversed", "many", "
 @dataclass(frozen=True)
 class Race:
     """Dense and sparse at one length. `dense_s[i]` and `sparse_s[i]` are of the same round; noise: relative gap below which the two
-    count as equal."""
+    count as equal, the half-width of a 95 % interval."""
 
     length: int
     dense_s: Sequence[float]
@@ -60,7 +64,11 @@ class Crossover:
         lengths = list(self.winners)
         shortest, longest = format_length(lengths[0]), format_length(lengths[-1])
         measured = shortest if len(lengths) == 1 else f"{shortest} to {longest}"
-        tied = [format_length(length) for length, winner in self.winners.items() if winner == "tie"]
+        tied = [
+            format_length(length)
+            for length, winner in self.winners.items()
+            if winner == "tie" and not any(each.low <= length <= each.high for each in self.crossings)
+        ]
         ties = f"; neither wins at {', '.join(tied)}" if tied and self.kind != "tie" else ""
         match self.kind:
             case "crosses":
@@ -123,7 +131,8 @@ def _crossing(races: Sequence[Race], to: Winner, seed: int, confidence: float) -
     for race in races:
         dense, sparse = np.asarray(race.dense_s, dtype=np.float64), np.asarray(race.sparse_s, dtype=np.float64)
         draws = random.integers(0, dense.size, size=(BOOTSTRAP_RESAMPLES, dense.size))
-        drawn.append(sign * np.log(np.median(dense[draws], axis=1) / np.median(sparse[draws], axis=1)))
+        shift = race.noise / _DEVIATIONS * random.standard_normal(BOOTSTRAP_RESAMPLES)
+        drawn.append(sign * np.log(np.median(dense[draws], axis=1) / np.median(sparse[draws], axis=1)) + shift)
         middle.append(sign * np.log(np.median(dense) / np.median(sparse)))
     edge = (1.0 - confidence) / 2.0
     low, high = np.quantile([_last_zero(x, row) for row in np.stack(drawn, axis=1)], [edge, 1.0 - edge])

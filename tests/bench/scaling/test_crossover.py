@@ -107,7 +107,21 @@ def test_a_length_where_neither_wins_decides_nothing():
     assert found.kind == "crosses"
     assert 8192 < found.crossings[0].length < 16384
     assert list(found.winners.values()) == ["dense", "tie", "tie", "sparse"]
-    assert found.words("decode").endswith("; neither wins at 8K, 16K")
+
+
+def test_noise_widens_the_interval_as_far_as_it_reaches():
+    each = races(power(9300, 1.0), power(9300, 0.0))
+    (crossing,) = crossover([Race(r.length, r.dense_s, r.sparse_s, noise=0.05) for r in each], 0).crossings
+    assert crossing.low == pytest.approx(9300 * 0.96, rel=0.02)  # 0.04: two noisy lengths, weighted by their nearness
+    assert crossing.high == pytest.approx(9300 * 1.04, rel=0.02)
+
+
+def test_a_tie_inside_the_interval_is_not_told_twice():
+    ratio = dict(zip(LENGTHS, (0.5, 1.005, 2.0, 4.0), strict=True))
+    each = races(lambda length: ratio[length], lambda length: 1.0)
+    found = crossover([Race(r.length, r.dense_s, r.sparse_s, noise=0.02) for r in each], 0)
+    assert found.winners[8192] == "tie"
+    assert "neither" not in found.words("decode")
 
 
 def test_ties_in_the_noise_are_no_crossings():
