@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dsabench.bench.effort import TimingPolicy
-from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, DeviceRecord, Status, Timing
+from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, DeviceRecord, LossPoint, Status, Timing
 from dsabench.bench.selfcheck import SelfCheck
 from dsabench.kernels.op import Cost
 from dsabench.kernels.workload import Workload
@@ -115,6 +116,39 @@ class VerifyOutcome:
 
 
 @dataclass(frozen=True)
+class SyntheticInputs:
+    """See `losses.structures.make_case`."""
+
+    structure: str
+    context: int
+    queries: int
+    h_q: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class DumpedInputs:
+    """See `losses.dumps.load_dump`."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class LossJob:
+    """What selecting each of `ks` keys loses on these inputs."""
+
+    inputs: SyntheticInputs | DumpedInputs
+    ks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LossPoints:
+    """One for each of the job's ks, in their order."""
+
+    points: tuple[LossPoint, ...]
+
+
+@dataclass(frozen=True)
 class Stage:
     """A worker's sign of life: what it does now. In a comparison `entry` is the one that runs."""
 
@@ -136,6 +170,6 @@ class Failure:
     out_of_memory: bool
 
 
-Job = DescribeJob | SelfCheckJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob
-Result = DeviceRecord | SelfChecks | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome
+Job = DescribeJob | SelfCheckJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob | LossJob
+Result = DeviceRecord | SelfChecks | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome | LossPoints
 Message = Stage | Ready | Failure | Result

@@ -379,18 +379,20 @@ class LossPoint(Record):
     queries: int
     h_q: int
     recall: Spread
-    """share of the exact float32 indexer's top-k that the FP8 indexer's holds"""
+    """share of the exact (float64) indexer's top-k that the FP8 indexer's holds"""
     mass: Spread
     """share of dense attention's weight, mean over heads, on the keys that the FP8 indexer selects"""
     mass_exact: Spread
-    """the same for the float32 indexer's selection"""
+    """the same for the exact indexer's selection"""
     mass_best: Spread
     """the same for the k keys of the greatest weight: no selection can keep more"""
     error: Spread
-    """‖sparse − dense‖ / ‖dense‖ of a query's output over all heads"""
+    """‖sparse − dense‖ / ‖dense‖ of a query's output over all heads: our sparse kernel, bf16, on the FP8 indexer's selection,
+    against float64"""
     row_cosine: Spread
     """1 − 2⟨x, y⟩/(‖x‖² + ‖y‖²) of the same"""
     seed: int
+    """of synthetic inputs, else 0"""
 
 
 class End(Record):

@@ -10,6 +10,7 @@ from dsabench.bench.jobs import (
     CompareJob,
     DescribeJob,
     Job,
+    LossJob,
     Prepared,
     PrepareJob,
     Result,
@@ -19,6 +20,7 @@ from dsabench.bench.jobs import (
     TrialJob,
     VerifyJob,
 )
+from dsabench.bench.losses.run import run_losses
 from dsabench.bench.runtime import open_runtime
 from dsabench.bench.selfcheck import run_selfcheck
 from dsabench.bench.trial import run_trial
@@ -55,3 +57,5 @@ class Workshop:
                 return run_compare(job, self._benches, self._runtime, self._tell)
             case VerifyJob():
                 return run_verify(job, self._benches, self._runtime, self._tell)
+            case LossJob():
+                return run_losses(job, self._runtime, self._tell)

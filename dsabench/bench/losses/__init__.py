@@ -1,0 +1,1 @@
+"""What selecting k keys loses against dense attention: inputs, selections, mass, error."""
