@@ -6,12 +6,10 @@ The journals must stand where they are committed, under results/ beside the pack
 from __future__ import annotations
 
 import argparse
-import gzip
 import sys
-import tempfile
 from pathlib import Path
 
-from dsabench.bench.journal import JOURNAL_NAME, Journal, JournalError, read_journal
+from dsabench.bench.journal import Journal, JournalError, read_journal
 from dsabench.bench.records import Status, Trial
 from dsabench.kernels.ledger import LEDGER_PATH, LedgerError, Verification, needs_hardware, read_ledger, write_ledger
 from dsabench.kernels.registry import get_implementation, implementation_names, op_names
@@ -21,19 +19,6 @@ ROOT = LEDGER_PATH.parents[2]
 
 class ProofError(Exception):
     """A journal that proves nothing; the message says why."""
-
-
-def read_proof(path: Path) -> Journal:
-    """A journal, gzipped (`.gz`) or plain. Raises JournalError."""
-    if path.suffix != ".gz":
-        return read_journal(path)
-    with tempfile.TemporaryDirectory(prefix="dsabench-ledger-") as scratch:
-        plain = Path(scratch) / JOURNAL_NAME
-        try:
-            plain.write_bytes(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError) as error:
-            raise JournalError(f"cannot read journal {path}: {error}") from error
-        return read_journal(plain)
 
 
 def proved_sources(journal: Journal) -> set[tuple[str, str, str]]:
@@ -91,7 +76,7 @@ def main(arguments: list[str]) -> int:
             if not resolved.is_relative_to(ROOT / "results"):
                 raise ProofError(f"{path} is not under {ROOT / 'results'}: a proof is a committed journal")
             where = resolved.relative_to(ROOT).as_posix()
-            added += [v for v in verifications(read_proof(resolved), where) if v not in entries + added]
+            added += [v for v in verifications(read_journal(resolved), where) if v not in entries + added]
         write_ledger(LEDGER_PATH, entries + added)
     except (JournalError, LedgerError, ProofError) as error:
         print(f"error: {error}", file=sys.stderr)

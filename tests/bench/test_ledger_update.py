@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dsabench.bench import ledger_update
-from dsabench.bench.ledger_update import ProofError, proved_sources, read_proof, verifications
+from dsabench.bench.journal import read_journal
+from dsabench.bench.ledger_update import ProofError, proved_sources, verifications
 from dsabench.bench.records import DeviceRecord, Record, Status, Trial
 from dsabench.kernels import registry
 from dsabench.kernels.ledger import LEDGER_PATH, Verification, read_ledger
@@ -44,7 +45,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("kernel")
 def test_a_passing_trial_on_a_gpu_proves_its_source(tmp_path: Path) -> None:
-    journal = read_proof(builder().write(tmp_path))
+    journal = read_journal(builder().write(tmp_path))
     assert proved_sources(journal) == PROVED
     entries = verifications(journal, WHERE)
     assert {(e.op, e.impl, e.source) for e in entries} == PROVED
@@ -59,7 +60,7 @@ def test_a_passing_trial_on_a_gpu_proves_its_source(tmp_path: Path) -> None:
 def test_one_wrong_trial_disproves_a_source(tmp_path: Path) -> None:
     made = builder()
     made.failing = frozenset({("topk_select", "cpu")})
-    journal = read_proof(made.write(tmp_path))
+    journal = read_journal(made.write(tmp_path))
     assert proved_sources(journal) == {("indexer_logits", "kernel", "abcdef012345")}
     wrong = next(t for t in journal.trials if t.op == "topk_select")
     assert wrong.check is not None
@@ -70,7 +71,7 @@ def test_one_wrong_trial_disproves_a_source(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("kernel")
 def test_a_trial_without_a_passed_check_proves_nothing(tmp_path: Path) -> None:
-    journal = read_proof(builder().write(tmp_path))
+    journal = read_journal(builder().write(tmp_path))
     journal.trials = [t.model_copy(update={"check": None}) for t in journal.trials]
     with pytest.raises(ProofError, match="no source of a GPU kernel"):
         verifications(journal, WHERE)
@@ -78,14 +79,14 @@ def test_a_trial_without_a_passed_check_proves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("kernel")
 def test_a_journal_from_a_cpu_proves_nothing(tmp_path: Path) -> None:
-    journal = read_proof(builder(device()).write(tmp_path))
+    journal = read_journal(builder(device()).write(tmp_path))
     assert proved_sources(journal) == set()
     with pytest.raises(ProofError, match="Synthetic CPU 9000: only a journal from a GPU"):
         verifications(journal, WHERE)
 
 
 def test_what_needs_no_gpu_is_not_entered(tmp_path: Path) -> None:
-    journal = read_proof(replace(builder(), impls=("torch",)).write(tmp_path))
+    journal = read_journal(replace(builder(), impls=("torch",)).write(tmp_path))
     journal.trials = [t.model_copy(update={"impl": "torch"}) for t in journal.trials]
     with pytest.raises(ProofError, match="no source of a GPU kernel"):
         verifications(journal, WHERE)
@@ -120,7 +121,7 @@ def fault(entry: Verification, root: Path) -> str:
     """Why the journal that an entry names does not hold it up, or ""."""
     if not (root / entry.journal).is_file():
         return "no such journal"
-    journal = read_proof(root / entry.journal)
+    journal = read_journal(root / entry.journal)
     if (entry.op, entry.impl, entry.source) not in proved_sources(journal):
         return "the journal does not prove it"
     header = journal.header
@@ -135,7 +136,7 @@ def test_every_entry_of_the_ledger_is_held_up_by_its_journal() -> None:
 @pytest.mark.usefixtures("kernel")
 def test_an_entry_that_nothing_holds_up_is_seen(tmp_path: Path) -> None:
     builder().write(tmp_path / WHERE.removesuffix("/journal.jsonl"))
-    entry = verifications(read_proof(tmp_path / WHERE), WHERE)[0]
+    entry = verifications(read_journal(tmp_path / WHERE), WHERE)[0]
     assert fault(entry, tmp_path) == ""
     assert fault(replace(entry, journal="results/other/journal.jsonl"), tmp_path) == "no such journal"
     assert fault(replace(entry, source="0" * 12), tmp_path) == "the journal does not prove it"
