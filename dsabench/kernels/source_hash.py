@@ -60,14 +60,20 @@ def _closure(path: Path) -> list[Path]:
 @functools.cache
 def source_hash(op: str, implementation: str) -> str:
     """12 hex digits over the implementation's file and every module of `dsabench.kernels` that it imports, however
-    deeply; docstrings and comment lines do not count, so that a reworded comment voids no measurement."""
+    deeply; docstrings and comment lines do not count, so that a reworded comment voids no measurement. Raises ValueError for what
+    is not registered or has no file."""
     path = _ROOT / op / f"impl_{implementation}.py"
     if not path.is_file():
         from dsabench.kernels.registry import get_implementation
 
         found = get_implementation(op, implementation)
-        module = sys.modules[(found.plan or found.run).__module__]  # the `run` of a plan is a wrapper of ours
-        path = Path(str(module.__file__))
+        module = sys.modules.get((found.plan or found.run).__module__)  # the `run` of a plan is a wrapper of ours
+        file = getattr(module, "__file__", None)
+        if file is None:
+            raise ValueError(
+                f"{op}/{implementation} was defined in no file (a notebook or a shell): its source has no hash"
+            )
+        path = Path(file)
     digest = hashlib.sha256()
     for file in _closure(path):
         digest.update(f"{file.name}\n{code_lines(file.read_text())}\n".encode())
