@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +42,22 @@ class DumpError(ValueError):
 def load_dump(path: Path) -> LossCase:
     """A case of everything in the file, at most one value in memory twice. q and kv are rounded to bf16, which the kernels
     take, indexer tensors are widened to float32. Raises DumpError."""
+    with _opened(path) as file:
+        return _load(path, file)
+
+
+def check_dump(path: Path) -> None:
+    """Names, dtypes, shapes and scale, and no data: a wrong file of gigabytes fails before anything runs. Raises DumpError."""
+    with _opened(path) as file:
+        _check_header(file)
+        _sm_scale(file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            return _load(path, file)
+            yield file
     except DumpError as error:
         raise DumpError(f"{path}: {error}") from None
     except (OSError, SafetensorError) as error:
