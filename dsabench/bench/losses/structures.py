@@ -33,8 +33,8 @@ LEAST_CONTEXT = 64
 
 STRUCTURES = {
     "spread": "the weight lies on a large part of all keys",
-    "concentrated": "256 keys of each query (at most a quarter of the context), anywhere, carry 97 % of its weight",
-    "needles": "16 keys of each query in the oldest quarter of the context carry 60 % of its weight, among noise",
+    "concentrated": "256 keys of each query (at most a quarter of the context), anywhere, carry about 97 % of its weight",
+    "needles": "16 keys of each query in the oldest quarter of the context carry about 60 % of its weight, among noise",
     "near_ties": "three quarters of all keys have nearly the same score, for the attention and for the indexer",
 }
 
@@ -129,9 +129,9 @@ def _plant(
     each = count // groups
     score = math.log(share / (1 - share) * kv.shape[0] / each) + _SHARED * _SCORE_STD**2 / 2 - _PLANTED_STD**2 / 2
     for t in range(n_q):
-        for g in range(groups):
+        dealt = first + torch.randperm(last - first, generator=generator)[: groups * each].view(groups, each)
+        for g, chosen in enumerate(dealt):
             direction = basis @ queries.directions[t, g]
-            chosen = first + torch.randperm(last - first, generator=generator)[:each]
             scores = score + _PLANTED_STD * torch.randn(each, generator=generator)
             kv[chosen] += (_along(scores) - kv[chosen] @ direction)[:, None] * direction
 
