@@ -20,6 +20,7 @@ from dsabench.bench.records import (
     Trial,
     WorkloadId,
 )
+from dsabench.bench.verdicts import is_tie, noise_floor
 from dsabench.kernels.implementation import config_key
 
 
@@ -119,16 +120,6 @@ def comparison(
         started=started,
         duration_s=duration_s,
     )
-
-
-def noise_floor(same: RatioInterval) -> float:
-    """How far from 1 the ratio of a config with itself may lie: the further end of its interval."""
-    return max(same.high - 1.0, 1.0 - same.low, 0.0)
-
-
-def is_tie(ratio: RatioInterval, noise: float) -> bool:
-    """Two configs count as equal when the interval of their ratio contains 1 or their gap is within the noise floor."""
-    return ratio.low <= 1.0 <= ratio.high or abs(ratio.ratio - 1.0) <= noise
 
 
 def _speedup(slow: int | None, fast: int, ratio: Callable[[int, int], RatioInterval]) -> Ratio | None:

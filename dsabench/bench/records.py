@@ -287,8 +287,20 @@ class ImplWinner(Record):
     """time of the `torch` implementation's default config / winner time; None when it did not pass"""
 
 
+class PairRecord(Record):
+    """What one candidate of a comparison is against another. Indices point into `candidates`."""
+
+    first: int
+    second: int
+    ratio: Ratio | None
+    """time of `first` / time of `second`; None without enough rounds"""
+    verdict: Literal["faster", "slower", "tie", "too few"]
+    """of `first` against `second`"""
+
+
 class Comparison(Record):
-    """The best few configs of every implementation on one workload, re-timed interleaved in one run."""
+    """Configs of several implementations on one workload, re-timed interleaved in one run: the best few of each (`tune`), or one of
+    each (`compare`)."""
 
     kind: Literal["comparison"] = "comparison"
     workload: WorkloadId
@@ -300,6 +312,8 @@ class Comparison(Record):
     """true when another implementation's winner is within the noise"""
     noise: float
     """relative half-width below which two configs of this comparison count as equal"""
+    pairs: list[PairRecord] = []
+    """every pair of candidates, where implementations were compared (`dsabench compare`)"""
     started: str
     duration_s: float
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsabench.autotune.confirm import Entry, comparison, contenders, is_tie, noise_floor, with_duplicate
+from dsabench.autotune.confirm import Entry, comparison, contenders, with_duplicate
 from dsabench.bench.effort import QUICK
-from dsabench.bench.intervals import RatioInterval
 from dsabench.bench.records import Status, Timing, Trial, WorkloadId
 
 WORKLOAD = WorkloadId(key="0123456789", op="topk_select", axes={"rows": 1}, distribution="normal", seed=0)
@@ -109,23 +108,3 @@ def test_a_default_that_did_not_pass_leaves_no_ratio():
     assert won.default is None
     assert won.speedup_over_default is None
     assert won.speedup_over_torch is not None
-
-
-def test_the_noise_is_what_a_config_differs_from_itself():
-    assert noise_floor(RatioInterval(1.01, 0.98, 1.03)) == pytest.approx(0.03)
-    assert noise_floor(RatioInterval(1.05, 1.04, 1.06)) == pytest.approx(0.06)
-    assert noise_floor(RatioInterval(1.0, 1.0, 1.0)) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("ratio", "noise", "tie"),
-    [
-        (RatioInterval(1.10, 0.99, 1.20), 0.0, True),
-        (RatioInterval(1.10, 1.05, 1.20), 0.0, False),
-        (RatioInterval(1.02, 1.01, 1.03), 0.03, True),
-        (RatioInterval(0.98, 0.97, 0.99), 0.03, True),
-        (RatioInterval(0.80, 0.70, 0.90), 0.03, False),
-    ],
-)
-def test_a_tie_is_an_interval_with_1_in_it_or_a_gap_within_the_noise(ratio, noise, tie):
-    assert is_tie(ratio, noise) is tie
