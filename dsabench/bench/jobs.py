@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from dsabench.bench.effort import TimingPolicy
-from dsabench.bench.records import Ceilings, CheckRecord, ConfigValues, DeviceRecord, LossPoint, Status, Timing
+from dsabench.bench.records import (
+    Ceilings,
+    CheckRecord,
+    ConfigValues,
+    DeviceRecord,
+    LossPoint,
+    PipelinePoint,
+    Status,
+    Timing,
+)
 from dsabench.bench.selfcheck import SelfCheck
 from dsabench.kernels.op import Cost
 from dsabench.kernels.workload import Workload
@@ -149,6 +160,38 @@ class LossPoints:
 
 
 @dataclass(frozen=True)
+class PipelineJob:
+    """The DSA pipeline against dense attention at one context, see bench.pipeline.measure. Result: PipelineOutcome.
+
+    batch sequences of `queries` tokens each (decode), or one chunk of `queries` tokens (prefill, batch 1): the last of the
+    context. rounds, least_rounds, time_s: interleaved rounds, see there; round_s: a side that takes less is sampled three times
+    a round. without: sides (`sparse`, `dense`, `eager`) that are left out, and why: one that crashed the worker before.
+    """
+
+    phase: Literal["decode", "prefill"]
+    context: int
+    batch: int
+    queries: int
+    heads: int
+    topk: int
+    seed: int
+    rounds: int
+    least_rounds: int
+    round_s: float
+    time_s: float
+    index_heads: int = 64
+    without: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PipelineOutcome:
+    """lost: as in TrialOutcome."""
+
+    point: PipelinePoint
+    lost: bool = False
+
+
+@dataclass(frozen=True)
 class Stage:
     """A worker's sign of life: what it does now. In a comparison `entry` is the one that runs."""
 
@@ -170,6 +213,16 @@ class Failure:
     out_of_memory: bool
 
 
-Job = DescribeJob | SelfCheckJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob | LossJob
-Result = DeviceRecord | SelfChecks | Ceilings | Prepared | TrialOutcome | CompareOutcome | VerifyOutcome | LossPoints
+Job = DescribeJob | SelfCheckJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob | LossJob | PipelineJob
+Result = (
+    DeviceRecord
+    | SelfChecks
+    | Ceilings
+    | Prepared
+    | TrialOutcome
+    | CompareOutcome
+    | VerifyOutcome
+    | LossPoints
+    | PipelineOutcome
+)
 Message = Stage | Ready | Failure | Result
