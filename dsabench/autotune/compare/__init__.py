@@ -1,0 +1,1 @@
+"""`dsabench compare --dense`: the DSA pipeline against dense attention over context lengths, and what selecting keys loses."""
