@@ -39,22 +39,33 @@ class DumpError(ValueError):
     """A dump that cannot be used; one line that names the file, the tensor, what was found and what was expected."""
 
 
-def load_dump(path: Path) -> LossCase:
-    """A case of everything in the file, at most one value in memory twice. q and kv are rounded to bf16, which the kernels
-    take, indexer tensors are widened to float32. Raises DumpError."""
-    with _opened(path) as file:
-        return _load(path, file)
-
-
 def check_dump(path: Path) -> None:
-    """Names, dtypes, shapes and scale, and no data: a wrong file of gigabytes fails before anything runs. Raises DumpError."""
+    """Raises the DumpError that `load_dump` would; holds one tensor at a time."""
     with _opened(path) as file:
-        _check_header(file)
-        _sm_scale(file.metadata() or {})
+        sizes = _check_header(file)
+        _sm_scale(file)
+        _visible(file, sizes)
+        for name in TENSORS:
+            _tensor(file, name)
+
+
+def load_dump(path: Path) -> LossCase:
+    """A case of everything in the file. q and kv are rounded to bf16, which the kernels take, indexer tensors are widened to
+    float32. Raises DumpError; names, shapes and dtypes are checked before any data is read."""
+    with _opened(path) as file:
+        sizes = _check_header(file)
+        return LossCase(
+            structure=path.name,
+            synthetic=False,
+            sm_scale=_sm_scale(file),
+            visible=_visible(file, sizes),
+            **{name: _tensor(file, name) for name in TENSORS},
+        )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    """Errors of the file and of what is found in it get its name."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -65,34 +76,32 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DumpError(f"{path}: cannot be read as safetensors: {reason}") from None
 
 
-def _load(path: Path, file: Any) -> LossCase:
-    sizes = _check_header(file)
-    scale = _sm_scale(file.metadata() or {})
-    floats = {name: _finite(name, file.get_tensor(name)) for name in TENSORS}
-    visible = torch.full((sizes["n_q"],), sizes["context"])
-    if POSITIONS in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
-        visible = file.get_tensor(POSITIONS).long()
-        wrong = (visible < 1) | (visible > sizes["context"])
-        if bool(wrong.any()):
-            at = int(wrong.nonzero()[0])
-            raise DumpError(
-                f"tensor 'positions': must be in [1, {sizes['context']}], found {int(visible[at])} at [{at}]"
-            )
-    return LossCase(
-        structure=path.name,
-        synthetic=False,
-        q=_finite("q", floats["q"].bfloat16()),
-        kv=_finite("kv", floats["kv"].bfloat16()),
-        index_q=floats["index_q"].float(),
-        index_k=floats["index_k"].float(),
-        index_weights=floats["index_weights"].float(),
-        visible=visible,
-        sm_scale=scale,
-    )
+def _tensor(file: Any, name: str) -> torch.Tensor:
+    held = file.get_tensor(name)
+    tensor = held.to(torch.bfloat16 if name in ("q", "kv") else torch.float32)
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        place = tuple(int(i) for i in (~finite).nonzero()[0])
+        value = float(held[place])
+        beyond = ", which is beyond bf16" if math.isfinite(value) else ""
+        raise DumpError(f"tensor {name!r}: expected finite values, found {value:g} at {list(place)}{beyond}")
+    return tensor
+
+
+def _visible(file: Any, sizes: dict[str, int]) -> torch.Tensor:
+    context = sizes["context"]
+    if POSITIONS not in set(file.keys()):
+        return torch.full((sizes["n_q"],), context)
+    visible = file.get_tensor(POSITIONS).long()
+    wrong = (visible < 1) | (visible > context)
+    if bool(wrong.any()):
+        at = int(wrong.nonzero()[0])
+        raise DumpError(f"tensor {POSITIONS!r}: expected values in [1, {context}], found {int(visible[at])} at [{at}]")
+    return visible
 
 
 def _check_header(file: Any) -> dict[str, int]:
-    """The named sizes. Looks at no data, so that a wrong file of gigabytes fails at once."""
+    """The named sizes. Reads no data."""
     held = set(file.keys())
     known = {*TENSORS, POSITIONS}
     missing = [name for name in TENSORS if name not in held]
@@ -137,16 +146,8 @@ def _spell(shape: Shape | list[str | int]) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
-def _finite(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    finite = torch.isfinite(tensor)
-    if not bool(finite.all()):
-        place = tuple(int(i) for i in (~finite).nonzero()[0])
-        raise DumpError(f"tensor {name!r}: expected finite values, found {float(tensor[place])} at {list(place)}")
-    return tensor
-
-
-def _sm_scale(metadata: dict[str, str]) -> float:
-    text = metadata.get(SM_SCALE_KEY)
+def _sm_scale(file: Any) -> float:
+    text = (file.metadata() or {}).get(SM_SCALE_KEY)
     if text is None:
         return SM_SCALE
     try:
