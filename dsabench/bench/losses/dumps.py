@@ -59,7 +59,11 @@ def load_dump(path: Path) -> LossCase:
             synthetic=False,
             sm_scale=_sm_scale(file),
             visible=_visible(file, sizes),
-            **{name: _tensor(file, name) for name in TENSORS},
+            q=_tensor(file, "q"),
+            kv=_tensor(file, "kv"),
+            index_q=_tensor(file, "index_q"),
+            index_k=_tensor(file, "index_k"),
+            index_weights=_tensor(file, "index_weights"),
         )
 
 
