@@ -20,6 +20,8 @@ NOT_TIMED = (
     "needs an NVIDIA GPU to be timed; without one `dsabench inspect` compiles its configs for sm_90a and `dsabench verify` checks "
     "it in Triton's interpreter"
 )
+NEEDS_GPU = "needs an NVIDIA GPU"
+"""of a kernel that does not say what it launches: nothing can be known of it without one"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ def make_plan(workloads: Sequence[Workload], impls: Sequence[str], device_type: 
             implementation = get_implementation(workload.op, name)
             if implementation.emulated() or device_type not in implementation.device_types:
                 if device_type == "cpu" and needs_hardware(implementation):
-                    untimed.setdefault(name, {})[workload.op] = None
+                    if implementation.plan is None and not implementation.emulated():
+                        unavailable[f"{implementation.id}: {NEEDS_GPU}"] = None
+                    else:
+                        untimed.setdefault(name, {})[workload.op] = None
                 continue
             reason = implementation.unavailable()
             if reason:

@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
+from dsabench.bench.effort import Effort
 from dsabench.bench.provenance import git_commit, package_versions
-from dsabench.bench.records import DeviceRecord, End, Header
+from dsabench.bench.records import DeviceRecord, DeviceType, End, Header
 
 EndReason = Literal["complete", "budget", "interrupted", "error"]
+
+_INPUTS: dict[DeviceType, str] = {
+    "cpu": "copies rotated so that one round touches twice the last-level cache, at most 1 GiB; where that does not do, a stream "
+    "of that size before each sample",
+    "cuda": "copies rotated so that one round touches three times the L2, inside graphs too; where memory does not allow that, a "
+    "read of that size before each call, outside the timed stretch",
+}
 
 
 def now() -> str:
@@ -49,3 +57,12 @@ def run_header(
 
 def run_end(reason: EndReason, detail: str, wall_s: float, skipped: Sequence[str]) -> End:
     return End(reason=reason, detail=detail, ended=now(), wall_s=wall_s, skipped=list(skipped))
+
+
+def timing_policy(effort: Effort, device_type: DeviceType, trial_timeout_s: float) -> dict[str, str]:
+    """How trials of this effort are timed, in words."""
+    return effort.describe() | {
+        "inputs": _INPUTS[device_type],
+        "trial limit": f"{trial_timeout_s:g} s",
+        "worker environment": "set before torch and numba are imported; device details, env.*",
+    }

@@ -13,9 +13,9 @@ from dsabench.autotune.measuring import Run
 from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan, make_plan
 from dsabench.autotune.progress import Progress
-from dsabench.autotune.resume import Finished, check_resumable
-from dsabench.autotune.run_folder import WORKER_LOG, existing_journal, held_folder
-from dsabench.autotune.run_records import EndReason, run_end, run_header
+from dsabench.autotune.run_folder import WORKER_LOG, held_folder
+from dsabench.autotune.run_journal import open_run_journal
+from dsabench.autotune.run_records import EndReason, run_end, run_header, timing_policy
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
 from dsabench.autotune.terminable import terminable
@@ -24,7 +24,7 @@ from dsabench.bench.claim import claimed_worker, describe, device_type
 from dsabench.bench.device import resolve_device
 from dsabench.bench.effort import EFFORTS
 from dsabench.bench.journal import JOURNAL_NAME, JournalError, JournalWriter, refuse_existing
-from dsabench.bench.records import Comparison, DeviceRecord, DeviceType, End, Header
+from dsabench.bench.records import Comparison, DeviceRecord, End, Header
 from dsabench.bench.suites import load_suite
 from dsabench.bench.worker import Worker
 from dsabench.kernels.registry import load_plugin
@@ -90,7 +90,7 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
             claimed_worker(device, log, request.command, plugins, progress.stage, request.allow_busy)
         )
         header = _header(request, plan, describe(worker))
-        writer, outcome = _open_journal(request, header)
+        writer, outcome = open_run_journal(request.out, header, request.resume)
         stack.enter_context(writer)
         writer.write(header)
         ahead = stack.enter_context(CompileAhead(plan.pairs, plugins))
@@ -165,21 +165,7 @@ def _run(
     )
 
 
-_INPUTS: dict[DeviceType, str] = {
-    "cpu": "copies rotated so that one round touches twice the last-level cache, at most 1 GiB; where that does not do, a stream "
-    "of that size before each sample",
-    "cuda": "copies rotated so that one round touches three times the L2, inside graphs too; where memory does not allow that, a "
-    "read of that size before each call, outside the timed stretch",
-}
-
-
 def _header(request: Request, plan: Plan, device: DeviceRecord) -> Header:
-    effort = EFFORTS[request.effort][device.type]
-    policy = effort.describe() | {
-        "inputs": _INPUTS[device.type],
-        "trial limit": f"{request.trial_timeout_s:g} s",
-        "worker environment": "set before torch and numba are imported; device details, env.*",
-    }
     return run_header(
         command=request.command,
         device=device,
@@ -189,21 +175,5 @@ def _header(request: Request, plan: Plan, device: DeviceRecord) -> Header:
         effort=request.effort,
         seed=request.seed,
         budget_s=request.budget.seconds,
-        timing_policy=policy,
+        timing_policy=timing_policy(EFFORTS[request.effort][device.type], device.type, request.trial_timeout_s),
     )
-
-
-def _open_journal(request: Request, header: Header) -> tuple[JournalWriter, Outcome]:
-    path = request.out / JOURNAL_NAME
-    if not request.resume:
-        return JournalWriter(path), Outcome(Finished())
-    journal = existing_journal(path)
-    if journal is None:
-        return JournalWriter(path, resume_at=0 if path.exists() else None), Outcome(Finished())
-    check_resumable(journal, header)
-    outcome = Outcome(
-        finished=Finished(journal.trials, journal.comparisons),
-        ceilings=journal.ceilings[-1] if journal.ceilings else None,
-        workloads=dict(journal.workloads),
-    )
-    return JournalWriter(path, resume_at=journal.whole_bytes), outcome

@@ -22,7 +22,7 @@ _EXAMPLES = """Examples:
 
   dsabench compare --op topk_select --plugin my_kernel.py
 """
-_DENSE_ONLY = ("phase", "batch", "queries", "heads", "topk", "gpu_hour_usd", "other_ms", "inputs", "resume", "losses")
+_DENSE_ONLY = ("phase", "batch", "queries", "heads", "topk", "gpu_hour_usd", "other_ms", "inputs", "losses")
 _IMPLEMENTATIONS_ONLY = ("suite", "op", "impl", "plugin")
 
 
@@ -46,6 +46,7 @@ def compare(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of inputs and order. \\[default: 0]")] = None,
     out: Annotated[str, typer.Option(help="Directory for journal, rows and report.")] = "dsabench-compare",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the journal in --out.")] = False,
     allow_busy: Annotated[
         bool, typer.Option("--allow-busy", help="Measure on a GPU that other processes use; refused otherwise.")
     ] = False,
@@ -87,9 +88,6 @@ def compare(
             "--losses/--no-losses", help="With --dense: measure what selecting keys loses. \\[default: losses]"
         ),
     ] = None,
-    resume: Annotated[
-        bool | None, typer.Option("--resume", help="With --dense: go on with the journal in --out.")
-    ] = None,
     suite: Annotated[
         str | None,
         typer.Option(help="Without --dense: suite by name or a .toml file. \\[default: quick; hopper on a GPU]"),
@@ -112,7 +110,7 @@ def compare(
     begun = time.monotonic()
     given: dict[str, Any] = {
         "phase": phase, "batch": batch, "queries": queries, "heads": heads, "topk": topk, "gpu_hour_usd": gpu_hour_usd,
-        "other_ms": other_ms, "inputs": inputs, "losses": losses, "resume": resume,
+        "other_ms": other_ms, "inputs": inputs, "losses": losses,
         "suite": suite, "op": op or None, "impl": impl or None, "plugin": plugin or None,
     }  # fmt: skip
     for name in _IMPLEMENTATIONS_ONLY if dense else _DENSE_ONLY:
@@ -134,6 +132,7 @@ def compare(
             seed=seed,
             out=out,
             plugin=plugin,
+            resume=resume,
             as_json=as_json,
             allow_busy=allow_busy,
             begun=begun,
@@ -156,7 +155,7 @@ def compare(
             effort=effort,
             seed=seed,
             out=out,
-            resume=bool(resume),
+            resume=resume,
             losses=losses is not False,
             allow_busy=allow_busy,
             as_json=as_json,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dsabench.cli.errors import EXIT_ERROR, EXIT_INTERRUPTED, CommandError, UsageError
+from dsabench.cli.known_errors import known_errors
 from dsabench.cli.settings import TuneSettings, load_settings
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def tune(
         "allow_busy": allow_busy,
     }
     settings, given = load_settings(options)
-    with _known_errors():
+    with known_errors():
         request = _request(settings, given, resume, begun)
         result = _session(request, as_json)
     report_path = _write_report(result, settings)
@@ -123,32 +124,6 @@ def tune(
 
 
 tune.__doc__ = f"{inspect.cleandoc(tune.__doc__ or '')}\n\n{_EXAMPLES}"
-
-
-class _known_errors:  # noqa: N801 - used as a statement
-    """Turns the errors that name what a user did into one-line errors of the command."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        from dsabench.autotune.budget import BudgetError
-        from dsabench.autotune.resume import ResumeError
-        from dsabench.autotune.run_folder import OutputError
-        from dsabench.autotune.table import TableError
-        from dsabench.bench.device import DeviceError
-        from dsabench.bench.journal import JournalError
-        from dsabench.bench.suites import SuiteError
-        from dsabench.bench.worker import WorkerStartError
-        from dsabench.kernels.op import UnknownNameError
-        from dsabench.kernels.registry import PluginError
-
-        if isinstance(error, BudgetError | DeviceError | SuiteError | UnknownNameError | PluginError):
-            raise UsageError(str(error)) from error
-        if isinstance(error, JournalError | OutputError | ResumeError | TableError | WorkerStartError):
-            raise CommandError(str(error)) from error
 
 
 def _request(settings: TuneSettings, given: set[str], resume: bool, begun: float) -> Request:
