@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import time
+from collections.abc import Callable, Sequence
 
 import numba
 import torch
@@ -74,6 +76,17 @@ class CpuRuntime:
 
     def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> WallStopwatch:
         return WallStopwatch(call, rotation, None if rotated else self._flush)
+
+    def stage_times(self, stages: Sequence[Callable[[], None]]) -> list[float]:
+        self._flush()
+        marks = [time.perf_counter_ns()]
+        for stage in stages:
+            stage()
+            marks.append(time.perf_counter_ns())
+        return [(end - begin) * 1e-9 for begin, end in itertools.pairwise(marks)]
+
+    def free_bytes(self) -> int:
+        return available_bytes()
 
     def synchronize(self) -> None:
         pass  # a call returns when it is done

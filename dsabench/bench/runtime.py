@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,15 @@ class Runtime(Protocol):
         ...
 
     def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> Stopwatch: ...
+
+    def stage_times(self, stages: Sequence[Callable[[], None]]) -> list[float]:
+        """Runs the stages one after the other, once, on inputs that were pushed out of the cache before the first. Seconds of each
+        as part of that run: what one leaves in the cache serves the next."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Memory of the device that is free now."""
+        ...
 
     def synchronize(self) -> None:
         """Waits for the device; what a kernel did wrong is raised here at the latest."""

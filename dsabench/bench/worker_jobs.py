@@ -11,6 +11,7 @@ from dsabench.bench.jobs import (
     DescribeJob,
     Job,
     LossJob,
+    PipelineJob,
     Prepared,
     PrepareJob,
     Result,
@@ -21,6 +22,7 @@ from dsabench.bench.jobs import (
     VerifyJob,
 )
 from dsabench.bench.losses.run import run_losses
+from dsabench.bench.pipeline.measure import run_pipeline
 from dsabench.bench.runtime import open_runtime
 from dsabench.bench.selfcheck import run_selfcheck
 from dsabench.bench.trial import run_trial
@@ -59,3 +61,5 @@ class Workshop:
                 return run_verify(job, self._benches, self._runtime, self._tell)
             case LossJob():
                 return run_losses(job, self._runtime, self._tell)
+            case PipelineJob():
+                return run_pipeline(job, self._runtime, self._tell)

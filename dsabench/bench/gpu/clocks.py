@@ -7,7 +7,8 @@ again behind a longer hold, and counted as host-bound when that does not help (a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 from dsabench.bench.gpu.stream import Event, Stream
 from dsabench.bench.timing import Call, ClockName
@@ -32,6 +33,10 @@ class Backlog:
 
     def measure(self, queue: Callable[[], list[tuple[Event, Event]]]) -> float:
         """Seconds between the pairs of events that `queue` puts into the stream, all together."""
+        return sum(self.spans(queue))
+
+    def spans(self, queue: Callable[[], list[tuple[Event, Event]]]) -> list[float]:
+        """Seconds between each of the pairs of events that `queue` puts into the stream."""
         for attempt in range(_ATTEMPTS):
             self._stream.hold(min(_MOST_HOLD_S, max(_LEAST_HOLD_S, _MARGIN * self._host_s)))
             begin = self._stream.now()
@@ -47,7 +52,7 @@ class Backlog:
             self._hopeless = late  # the next measurement is then not tried three times again
             self.host_bound += late
             break
-        return sum(end.since(start) for start, end in pairs)
+        return [end.since(start) for start, end in pairs]
 
     def stretch(self, work: Work) -> float:
         """Seconds of all that `work` launches."""
@@ -95,6 +100,33 @@ class EventClock:
             return pairs
 
         return self._backlog.measure(queue)
+
+
+class StagedClock:
+    """Stages that run one after the other, each timed within the whole: a mark before the first and after each."""
+
+    def __init__(self, stream: Stream, backlog: Backlog, flush: Work) -> None:
+        self._stream = stream
+        self._backlog = backlog
+        self._flush = flush
+
+    def measure(self, stages: Sequence[Work]) -> list[float]:
+        """Seconds of each stage of one run behind one flush of the cache; `backlog.host_bound` counts as ever."""
+
+        def mark() -> Event:
+            event = self._stream.event()
+            event.record()
+            return event
+
+        def queue() -> list[tuple[Event, Event]]:
+            self._flush()
+            marks = [mark()]
+            for stage in stages:
+                stage()
+                marks.append(mark())
+            return list(itertools.pairwise(marks))
+
+        return self._backlog.spans(queue)
 
 
 class GraphClock:

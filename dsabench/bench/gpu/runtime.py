@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from dsabench.bench.effort import TimingPolicy
 from dsabench.bench.faults import Fault
 from dsabench.bench.gpu.ceilings import measure_gpu_ceilings
-from dsabench.bench.gpu.clocks import Backlog, EventClock
+from dsabench.bench.gpu.clocks import Backlog, EventClock, StagedClock
 from dsabench.bench.gpu.conditions import Observer
 from dsabench.bench.gpu.device_record import gpu_device
 from dsabench.bench.gpu.faults import cuda_fault
@@ -44,6 +44,7 @@ class GpuRuntime:
         self._stream = TorchStream()
         self._flush = GpuFlush(_TOUCH * self._properties.L2_cache_size)
         self._observer = Observer(self._sensor)
+        self._staged = StagedClock(self._stream, Backlog(self._stream, self._observer.sample), self._flush)
 
     def describe(self) -> DeviceRecord:
         return gpu_device(self._sensor)
@@ -81,6 +82,13 @@ class GpuRuntime:
     def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> GpuStopwatch:
         flush = None if rotated else self._flush
         return GpuStopwatch(self._stream, call, rotation, flush, planned, self._observer)
+
+    def stage_times(self, stages: Sequence[Callable[[], None]]) -> list[float]:
+        return self._staged.measure(stages)
+
+    def free_bytes(self) -> int:
+        torch.cuda.empty_cache()  # what torch keeps of freed tensors is not free for CUDA, but will be for the next ones
+        return int(torch.cuda.mem_get_info()[0])
 
     def synchronize(self) -> None:
         torch.cuda.synchronize()

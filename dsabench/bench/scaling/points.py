@@ -95,5 +95,7 @@ def over_eager(point: PipelinePoint, seed: int) -> Ratio | None:
     """Time of dense attention in eager torch / time of our dense; None when either is missing."""
     if point.dense is None or point.eager is None:
         return None
-    found = paired_ratio(point.eager.time.rounds_s, point.dense.time.rounds_s, seed)
+    eager = point.eager.time.rounds_s
+    # Eager may sit the later rounds out: its rounds are the first of dense's.
+    found = paired_ratio(eager, point.dense.time.rounds_s[: len(eager)], seed)
     return Ratio(ratio=found.ratio, low=found.low, high=found.high)
