@@ -6,11 +6,14 @@ import json
 import math
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsabench.cli.errors import EXIT_ERROR, EXIT_INTERRUPTED, CommandError, UsageError
+from dsabench.cli.known_errors import known_errors
 
 if TYPE_CHECKING:
     from dsabench.autotune.budget import Budget
@@ -78,37 +81,23 @@ def _positive(name: str, value: float, zero: bool = False) -> float:
     raise UsageError(f"{name} must be {'at least' if zero else 'above'} 0, got {value:g}")
 
 
-class _known_errors:  # noqa: N801 - used as a statement
-    """Turns the errors that name what a user did into one-line errors of the command."""
+@contextmanager
+def _known_errors() -> Iterator[None]:
+    """Besides those of every command, what is wrong with the question or the real inputs."""
+    from dsabench.autotune.compare.question import QuestionError
+    from dsabench.bench.losses.dumps import DumpError
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        from dsabench.autotune.budget import BudgetError
-        from dsabench.autotune.compare.question import QuestionError
-        from dsabench.autotune.resume import ResumeError
-        from dsabench.autotune.run_folder import OutputError
-        from dsabench.bench.device import DeviceError
-        from dsabench.bench.journal import JournalError
-        from dsabench.bench.losses.dumps import DumpError
-        from dsabench.bench.worker import WorkerStartError
-        from dsabench.kernels.op import UnknownNameError
-
-        if isinstance(error, BudgetError):
-            raise UsageError(f"budget: {error}") from error
-        if isinstance(error, DeviceError | DumpError | QuestionError | UnknownNameError):
-            raise UsageError(str(error)) from error
-        if isinstance(error, JournalError | OutputError | ResumeError | WorkerStartError):
-            raise CommandError(str(error)) from error
+    try:
+        with known_errors():
+            yield
+    except (DumpError, QuestionError) as error:
+        raise UsageError(str(error)) from error
 
 
 def _request(options: DenseOptions) -> CompareRequest:
     """Checks all that can be checked before a worker starts. With `resume`, what the command line leaves open is as the
     journal's header says."""
-    from dsabench.autotune.budget import Budget, parse_duration
+    from dsabench.autotune.budget import Budget, BudgetError, parse_duration
     from dsabench.autotune.compare.question import parse_question
     from dsabench.autotune.compare.session import CompareRequest
     from dsabench.autotune.run_folder import journal_header
@@ -135,10 +124,14 @@ def _request(options: DenseOptions) -> CompareRequest:
     dump = Path(options.inputs) if options.inputs is not None else None
     if dump is not None:
         check_dump(dump)
+    try:
+        seconds = parse_duration(options.budget or _BUDGETS[device_type])
+    except BudgetError as error:
+        raise UsageError(f"budget: {error}") from None
     return CompareRequest(
         question=question,
         device=device,
-        budget=Budget(parse_duration(options.budget or _BUDGETS[device_type]), options.begun),
+        budget=Budget(seconds, options.begun),
         effort=effort,
         seed=options.seed if options.seed is not None else header.seed if header else 0,
         out=out,

@@ -88,3 +88,20 @@ def test_eager_torch_against_our_dense():
     assert ratio is not None
     assert ratio.ratio == pytest.approx(4.0, rel=0.03)
     assert ratio.low <= ratio.ratio <= ratio.high
+
+
+def test_eager_that_sat_rounds_out_is_held_against_the_rounds_it_was_in():
+    whole = point(4096, 1e-3, None, eager_s=4e-3)
+    assert whole.eager is not None
+    assert whole.dense is not None
+    few = whole.eager.time.model_copy(update={"rounds_s": whole.eager.time.rounds_s[:3]})
+    later_slow = whole.dense.time.model_copy(update={"rounds_s": whole.dense.time.rounds_s[:3] + [1.0] * 6})
+    short = whole.model_copy(
+        update={
+            "eager": whole.eager.model_copy(update={"time": few}),
+            "dense": whole.dense.model_copy(update={"time": later_slow}),
+        }
+    )
+    ratio = over_eager(short, 0)
+    assert ratio is not None
+    assert ratio.ratio == pytest.approx(4.0, rel=0.05)

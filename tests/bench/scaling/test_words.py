@@ -95,12 +95,17 @@ def test_losses_are_told_at_the_models_k_and_real_inputs_apart():
     made = line(
         decode_points(), "FP8 selection of 2048 of 32K keys keeps of dense attention's weight, synthetic", losses
     )
-    assert "spread 25.0% (recall 97.0%, output error 75.0%)" in made
+    assert "spread 25.0% (recall 97.0%, output error 0.75)" in made
     assert "near ties 50.0%" in made
     assert "10.0%" not in made
     assert "dump" not in made
     real = line(decode_points(), "FP8 selection of 2048 of 32K keys keeps of dense attention's weight, real", losses)
     assert "dump 97.0%" in real
+
+
+def test_losses_are_told_at_the_pipelines_own_k():
+    points = [p.model_copy(update={"axes": p.axes | {"topk": 512}}) for p in decode_points((4096,))]
+    assert line(points, "FP8 selection of 512 ", [loss("spread", k, 0.1) for k in (512, 2048)])
 
 
 def test_losses_without_the_models_k_are_told_at_the_largest():
@@ -119,6 +124,10 @@ def test_a_slower_sparse_is_called_slower():
     ratio = Ratio(ratio=0.5, low=0.4, high=0.625)
     assert faster(ratio) == "2.0× (1.6–2.5×) slower"
     assert faster(Ratio(ratio=17.2, low=16.4, high=18.0)) == "17× (16–18×) faster"
+
+
+def test_a_speed_up_whose_interval_holds_1_is_neither():
+    assert faster(Ratio(ratio=1.02, low=0.9, high=1.1)) == "neither faster nor slower (1.02×, 0.90–1.10×)"
 
 
 def test_nothing_measured_says_nothing_but_its_gaps():
