@@ -168,7 +168,7 @@ def _document(result: SideBySideResult, found: list[Row], table: Path) -> dict[s
     return {
         "schema": DOCUMENT_SCHEMA,
         "command": "compare",
-        "compares": "implementations",
+        "mode": "implementations",
         "suite": result.header.suite,
         "end": result.end.reason,
         "wall_s": result.end.wall_s,
