@@ -344,9 +344,10 @@ class SideRecord(Record):
     stages: list[StageRecord]
     """each as timed inside the whole, in samples of their own; one for dense"""
     kv_bytes_per_token: int
-    """of the caches it reads, a layer"""
+    """of the caches that live on between calls, a layer"""
     buffer_bytes: int
-    """allocated once, before anything is timed: scores, indices, outputs"""
+    """allocated once, before anything is timed: scores, indices, outputs; in dense prefill also the keys and values of all heads,
+    which a layer expands from the cache's latents for the call"""
     peak_extra_bytes: int | None
     """what a call needs beyond caches and buffers, at its highest; None where unreadable"""
     chunks: int

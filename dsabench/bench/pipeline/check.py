@@ -25,6 +25,9 @@ from dsabench.kernels.workload import sample_rows
 Guard = Callable[[], AbstractContextManager[None]]
 """Around what a kernel does: turns what it raises into TrialFailed."""
 
+FIRST_FLOPS, LAST_FLOPS = 4e9, 1e9
+"""What a reference may spend on each call before it is timed, and after: see `sample_rows`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -34,10 +37,10 @@ class Reference:
     expected: Outputs
 
 
-def reference_of(call: KernelCall, seed: int) -> Reference:
+def reference_of(call: KernelCall, seed: int, flop_budget: float) -> Reference:
     """Of as many rows as `sample_rows` allows. To be computed after the call ran: see `Bench.expected`."""
     op, inputs = call.op, call.inputs
-    rows = sample_rows(op.row_count(inputs), op.row_flops(inputs), seed)
+    rows = sample_rows(op.row_count(inputs), op.row_flops(inputs), seed, flop_budget)
     return Reference(rows, op.reference(inputs, rows))
 
 
@@ -68,6 +71,7 @@ class SideChecker:
         self._references = references
         self._prints = [fingerprint(each) for each in side.constants]
         self._dense_reference: Reference | None = None
+        self._flop_budget = FIRST_FLOPS
 
     def share_reference(self, other: SideChecker) -> None:
         """Takes the reference of a side that computes the same on the same inputs."""
@@ -88,6 +92,7 @@ class SideChecker:
     def last(self) -> None:
         """Runs the whole into poisoned buffers, as it was timed, and checks what that left: scores of the last chunk only. Raises
         TrialFailed."""
+        self._flop_budget = LAST_FLOPS
         try:
             poison(self._outputs())
             with self._guard():
@@ -126,16 +131,16 @@ class SideChecker:
 
     def _judge(self, call: KernelCall, stage: str) -> Check:
         with self._references():
-            return judge(stage, call, reference_of(call, self._seed))
+            return judge(stage, call, reference_of(call, self._seed, self._flop_budget))
 
     def _judge_attention(self) -> Check:
         """Dense's reference stays the same; the pipeline's goes with what was selected."""
         call = self._side.attention
         with self._references():
             if isinstance(self._side, SparsePipeline):
-                return judge("attention", call, reference_of(call, self._seed))
+                return judge("attention", call, reference_of(call, self._seed, self._flop_budget))
             if self._dense_reference is None:
-                self._dense_reference = reference_of(call, self._seed)
+                self._dense_reference = reference_of(call, self._seed, self._flop_budget)
             return judge("attention", call, self._dense_reference)
 
     def _unchanged(self) -> None:

@@ -34,6 +34,8 @@ SIDES = ("sparse", "dense", "eager")
 EAGER_SHARE = 0.25
 """of the rounds' time; it stands beside dense to show that dense is no straw man, which a few rounds do"""
 
+_NO_DENSE = "there is no dense side for it to stand beside"
+
 
 def run_pipeline(job: PipelineJob, runtime: Runtime, tell: Tell) -> PipelineOutcome:
     """Raises ValueError when the job's sizes make no sense (see Shape.check); whatever a side does wrong is a gap of the point."""
@@ -68,10 +70,11 @@ class _Measuring:
         self.checkers: dict[str, SideChecker] = {}
         self.checks: dict[str, CheckRecord] = {}
         self.peaks: dict[str, int | None] = {}
+        self.call_s: dict[str, float] = {}
         self.entries: dict[str, Entry] = {}
 
     def drop(self, name: str, reason: str) -> None:
-        """The side becomes a gap; eager goes with dense when dense was never right, since it stands beside it."""
+        """The side becomes a gap."""
         self.gaps.setdefault(name, reason)
         self.sides.pop(name, None)
         self.checkers.pop(name, None)
@@ -110,7 +113,7 @@ class _Measuring:
             if isinstance(self.sides.get("dense"), DensePipeline):
                 self._add("eager", lambda: eager_dense(self.sides["dense"]))  # type: ignore[arg-type]
             else:
-                self.drop("eager", "there is no dense side for it to stand beside")
+                self.drop("eager", _NO_DENSE)
 
     def _inputs(self) -> PointInputs:
         """Without the side that turns out not to fit after all; dense is the larger."""
@@ -137,7 +140,7 @@ class _Measuring:
 
     def check(self) -> None:
         for name in list(self.sides):
-            if name == "eager" and not self._eager_is_worth_it():
+            if name == "eager" and not self._has_time_for_eager("dense", EAGER_SHARE):
                 continue
             with self._attempt(name):
                 self.checks[name] = self.checkers[name].first()
@@ -145,19 +148,20 @@ class _Measuring:
                     begin = time.perf_counter()
                     self.peaks[name] = self.runtime.peak_extra_bytes(self.sides[name].run)
                     self.runtime.synchronize()
-                    self.call_s = time.perf_counter() - begin
+                    self.call_s[name] = time.perf_counter() - begin
+        if "eager" in self.sides:
+            self._has_time_for_eager("eager", 1.0)
 
-    def _eager_is_worth_it(self) -> bool:
-        """Called right after dense ran, which takes `call_s`."""
+    def _has_time_for_eager(self, known: str, share: float) -> bool:
+        """Whether dense is there, and three calls that take as long as `known`'s fit `share` of the rounds' time."""
         if "dense" not in self.sides:
-            self.drop("eager", "there is no dense side for it to stand beside")
+            self.drop("eager", _NO_DENSE)
             return False
-        most = EAGER_SHARE * self.job.time_s
-        if 3 * self.call_s > most:
-            reason = (
-                f"left out: three calls of dense take {3 * self.call_s:.3g} s, longer than the {most:.3g} s it may have"
+        took, most = 3 * self.call_s[known], share * self.job.time_s
+        if took > most:
+            self.drop(
+                "eager", f"left out: three calls of {known} take {took:.3g} s, more than the {most:.3g} s there are"
             )
-            self.drop("eager", reason)
             return False
         self.checkers["eager"].share_reference(self.checkers["dense"])
         return True
