@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dsabench.autotune.budget import Budget
 from dsabench.autotune.compare.progress import Progress
-from dsabench.autotune.compare.question import Question
+from dsabench.autotune.compare.question import INDEX_HEADS, Question
 from dsabench.autotune.progress import format_seconds
 from dsabench.autotune.run_records import now
 from dsabench.bench.effort import Effort
@@ -90,6 +90,7 @@ class Comparer:
             queries=q.queries,
             heads=q.heads,
             topk=q.topk,
+            index_heads=INDEX_HEADS,
             seed=self.seed,
             rounds=self.effort.rounds,
             least_rounds=self.effort.least_rounds,
@@ -130,12 +131,12 @@ class Comparer:
 
     def _missing(self, context: int, reason: str, started: str, duration_s: float) -> PipelinePoint:
         """A point of which there is nothing but the reason."""
-        q = self.question
+        shape = self.question.shape(context)
         return PipelinePoint(
-            phase=q.phase,
+            phase=shape.phase,
             context=context,
-            queries=q.batch * q.queries,
-            axes={"b": q.batch, "s_q": q.queries, "h_q": q.heads, "topk": q.topk},
+            queries=shape.tokens,
+            axes=shape.axes,
             distribution="normal",
             seed=self.seed,
             sparse=None,

@@ -63,6 +63,7 @@ class Crossover:
         """One sentence without its full stop, e.g. `sparse decode wins from 9.1K (8.4–9.9K)`."""
         lengths = list(self.winners)
         shortest, longest = format_length(lengths[0]), format_length(lengths[-1])
+        won = [length for length, winner in self.winners.items() if winner != "tie"]
         measured = shortest if len(lengths) == 1 else f"{shortest} to {longest}"
         tied = [
             format_length(length)
@@ -78,11 +79,11 @@ class Crossover:
             case "sparse_always":
                 text = f"sparse {phase} wins already at the shortest length measured ({shortest})"
                 if self.winners[lengths[0]] == "tie":
-                    text = f"sparse {phase} wins at every length measured ({measured}) but ties"
+                    text = f"of the lengths measured, sparse {phase} wins from {format_length(won[0])} on"
             case "dense_always":
                 text = f"dense {phase} still wins at the longest length measured ({longest})"
                 if self.winners[lengths[-1]] == "tie":
-                    text = f"dense {phase} wins at every length measured ({measured}) but ties"
+                    text = f"of the lengths measured, dense {phase} wins up to {format_length(won[-1])}"
             case "many":
                 changes = ", ".join(f"{each.to} from {each.words()}" for each in self.crossings)
                 text = f"dense and sparse {phase} cross more than once: {changes}"

@@ -142,9 +142,14 @@ def test_a_tie_at_the_shortest_is_not_called_a_win_there():
     ratio = dict(zip(LENGTHS, (1.0, 2.0, 3.0, 4.0), strict=True))
     found = crossover(races(lambda length: ratio[length], lambda length: 1.0), 0)
     assert found.kind == "sparse_always"
-    assert (
-        found.words("decode") == "sparse decode wins at every length measured (4K to 32K) but ties; neither wins at 4K"
-    )
+    assert found.words("decode") == "of the lengths measured, sparse decode wins from 8K on; neither wins at 4K"
+
+
+def test_a_tie_at_the_longest_is_not_called_a_win_there():
+    ratio = dict(zip(LENGTHS, (0.25, 0.5, 0.75, 1.0), strict=True))
+    found = crossover(races(lambda length: ratio[length], lambda length: 1.0), 0)
+    assert found.kind == "dense_always"
+    assert found.words("prefill") == "of the lengths measured, dense prefill wins up to 16K; neither wins at 32K"
 
 
 def test_one_length_is_enough_to_say_who_wins_there():
