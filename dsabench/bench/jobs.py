@@ -164,8 +164,8 @@ class PipelineJob:
     """The DSA pipeline against dense attention at one context, see bench.pipeline.measure. Result: PipelineOutcome.
 
     batch sequences of `queries` tokens each (decode), or one chunk of `queries` tokens (prefill, batch 1): the last of the
-    context. rounds, least_rounds, time_s: interleaved rounds, see there; round_s: least time of samples of
-    a short side in a round. without: sides (`sparse`, `dense`, `eager`) that are left out, and why: one that crashed the worker before.
+    context. rounds, least_rounds, time_s: see pipeline.rounds.RoundPolicy; round_s: least time of the samples of a short side in
+    a round. without: sides (`sparse`, `dense`, `eager`) that are left out, and why: one that crashed the worker before.
     """
 
     phase: Literal["decode", "prefill"]
