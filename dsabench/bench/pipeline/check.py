@@ -86,7 +86,6 @@ class SideChecker:
             with self._guard():
                 self._side.run()
             checks = {"attention": self._judge_attention()}
-        self._unchanged()
         return _record(checks)
 
     def last(self) -> None:
@@ -103,7 +102,6 @@ class SideChecker:
                 self._judge(chunk.topk, "topk")
                 _judge_slots(self._side)
             self._judge_attention()
-            self._unchanged()
         except TrialFailed as failed:
             reason = f"right at first, wrong after it was timed: {failed.reason}"
             raise TrialFailed(failed.status, reason, failed.lost) from failed
@@ -131,12 +129,14 @@ class SideChecker:
 
     def _judge(self, call: KernelCall, stage: str) -> Check:
         with self._references():
+            self._unchanged()
             return judge(stage, call, reference_of(call, self._seed, self._flop_budget))
 
     def _judge_attention(self) -> Check:
         """Dense's reference stays the same; the pipeline's goes with what was selected."""
         call = self._side.attention
         with self._references():
+            self._unchanged()
             if isinstance(self._side, SparsePipeline):
                 return judge("attention", call, reference_of(call, self._seed, self._flop_budget))
             if self._dense_reference is None:

@@ -21,11 +21,12 @@ _ENTRIES_A_TASK = 1 << 16
 
 
 def slots_of(positions: torch.Tensor, block_table: torch.Tensor) -> torch.Tensor:
-    """int32 [b, s_q, k] from `positions` int32 [b, s_q, k], below 0 where nothing was selected (then −1), and `block_table`
-    int32 [b, blocks]. In torch, on any device: what the kernels are held to."""
-    page = positions.clamp_min(0).long() // PAGE
+    """int32 [b, s_q, k] from `positions` int32 [b, s_q, k] and `block_table` int32 [b, blocks]; −1, which attention skips, for
+    positions in no block (nothing selected, or a broken top-k). In torch, on any device: what the kernels are held to."""
+    selected = (positions >= 0) & (positions < block_table.shape[1] * PAGE)
+    page = torch.where(selected, positions, 0).long() // PAGE
     blocks = block_table[:, None].expand(-1, positions.shape[1], -1).gather(2, page)
-    return torch.where(positions < 0, -1, blocks * PAGE + positions % PAGE)
+    return torch.where(selected, blocks * PAGE + positions % PAGE, -1)
 
 
 @kernel
@@ -38,8 +39,8 @@ def _map_entries(positions, table, entries_a_sequence, first, last, out):
         row = table[sequence]
         for i in range(entry, end):
             position = positions[i]
-            block = row[max(position, 0) >> 6]
-            out[i] = (block << 6) + (position & 63) if position >= 0 else -1
+            selected = position >= 0 and (position >> 6) < row.size
+            out[i] = (row[position >> 6] << 6) + (position & 63) if selected else -1
         entry = end
 
 

@@ -16,7 +16,7 @@ _BLOCK = 1024
 
 @triton.jit
 def map_slots(positions_ptr, table_ptr, slots_ptr, entries_a_sequence, blocks, PAGE: tl.constexpr, BLOCK: tl.constexpr):
-    """slots[i, e] = table[i, p // PAGE] · PAGE + p % PAGE with p = positions[i, e], −1 where p < 0.
+    """slots[i, e] = table[i, p // PAGE] · PAGE + p % PAGE with p = positions[i, e], −1 for p in no block.
 
     positions, slots int32 [b, entries_a_sequence], table int32 [b, blocks], contiguous. Grid: (ceil(entries_a_sequence / BLOCK), b).
     """
@@ -24,7 +24,7 @@ def map_slots(positions_ptr, table_ptr, slots_ptr, entries_a_sequence, blocks, P
     entry = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = entry < entries_a_sequence
     position = tl.load(positions_ptr + sequence * entries_a_sequence + entry, inside, other=-1)
-    selected = position >= 0
+    selected = (position >= 0) & (position // PAGE < blocks)
     block = tl.load(table_ptr + sequence * blocks + position // PAGE, selected, other=0)
     slot = tl.where(selected, block * PAGE + position % PAGE, -1)
     tl.store(slots_ptr + sequence * entries_a_sequence + entry, slot, inside)

@@ -9,7 +9,7 @@ from dsabench.bench.pipeline.triton_slots import map_launch
 
 def by_hand(positions: torch.Tensor, table: torch.Tensor) -> list:
     return [
-        [[-1 if p < 0 else int(row[p // 64]) * 64 + p % 64 for p in query] for query in sequence]
+        [[int(row[p // 64]) * 64 + p % 64 if 0 <= p < 64 * len(row) else -1 for p in query] for query in sequence]
         for sequence, row in zip(positions.tolist(), table, strict=True)
     ]
 
@@ -20,7 +20,7 @@ def case(request) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     table = torch.randperm(b * blocks, generator=generator).view(b, blocks).int()
     positions = torch.randint(-1, blocks * 64, (b, s_q, k), generator=generator, dtype=torch.int32)
-    positions[0, 0, :2] = torch.tensor([-1, blocks * 64 - 1])
+    positions[0, 0, :5] = torch.tensor([-1, blocks * 64 - 1, blocks * 64, 0x7F7F7F7F, -(2**31)])
     return positions, table
 
 
