@@ -27,7 +27,7 @@ def comparison_table(points: Sequence[PipelinePoint], price: Price, seed: int) -
     for heading in headings:
         table.add_column(heading, justify="right")
     for point in found:
-        by_stage = {s.name: f"{s.time.median_s * 1e3:.3g}" for s in point.sparse.stages} if point.sparse else {}
+        by_stage = {s.name: _ms(s.time.median_s) for s in point.sparse.stages} if point.sparse else {}
         ratio = point.speedup
         bill = {side: billed.get(side, {}).get(point.context) for side in ("dense", "sparse")}
         table.add_row(
@@ -47,8 +47,14 @@ def _time(side: SideRecord | None, interval: bool = False) -> str:
     if side is None:
         return "–"
     time = side.time
-    text = f"{time.median_s * 1e3:.3g}"
-    return f"{text} \\[{time.low_s * 1e3:.3g}, {time.high_s * 1e3:.3g}]" if interval else text
+    text = _ms(time.median_s)
+    return f"{text} \\[{_ms(time.low_s)}, {_ms(time.high_s)}]" if interval else text
+
+
+def _ms(seconds: float) -> str:
+    """Three digits, and never an exponent."""
+    value = seconds * 1e3
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _checked(point: PipelinePoint) -> str:

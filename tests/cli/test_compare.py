@@ -286,9 +286,10 @@ def test_a_worker_that_is_killed_costs_its_side_or_context_and_the_run_goes_on(t
     journal = read_journal(tmp_path / "out")
     assert [p.context for p in journal.pipelines] == [256, 512, 1024]
     assert journal.ends[-1].reason == "complete"
-    (reason,) = {reason for p in journal.pipelines for reason in p.gaps.values() if "the worker crashed" in reason}
-    assert "SIGKILL" in reason
+    (gaps,) = (p.gaps for p in journal.pipelines if any("the worker crashed" in reason for reason in p.gaps.values()))
+    (reason,) = {reason for reason in gaps.values() if "SIGKILL" in reason}
     assert reason in out
+    assert len([p for p in journal.pipelines if p.speedup is not None]) >= 2
 
 
 def test_a_budget_that_is_over_at_once_leaves_a_whole_journal_that_says_so(tmp_path):

@@ -118,7 +118,8 @@ class Comparer:
                     return None
                 died = isinstance(failure, WorkerDied)
                 reason = f"the worker crashed: {failure.reason}" if died else failure.reason
-                side = blamed(failure.stage)
+                # Where nobody is to blame, in building or in a reference, sparse alone may still fit: dense takes more.
+                side = blamed(failure.stage) or ("dense" if died else None)
                 if side is None or side in job.without:
                     return self._missing(job.context, reason, started, time.monotonic() - begin)
                 self.progress.done(f"{what}: {reason}; once more without {side}")
