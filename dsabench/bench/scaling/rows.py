@@ -23,6 +23,7 @@ def _row(point: PipelinePoint, seed: int, dense_bill: Bill | None, sparse_bill: 
     stages = point.sparse.stages if point.sparse else []
     eager = over_eager(point, seed)
     speedup = point.speedup
+    assumed = [bill.assumed for bill in (dense_bill, sparse_bill) if bill is not None and bill.assumed is not None]
     return {
         "phase": point.phase,
         "context": point.context,
@@ -41,7 +42,7 @@ def _row(point: PipelinePoint, seed: int, dense_bill: Bill | None, sparse_bill: 
         "sparse_usd": sparse_bill.usd if sparse_bill else None,
         "dense_prompt_usd": dense_bill.prompt_usd if dense_bill else None,
         "sparse_prompt_usd": sparse_bill.prompt_usd if sparse_bill else None,
-        "prompt_assumed": sparse_bill.assumed if sparse_bill else dense_bill.assumed if dense_bill else None,
+        "prompt_assumed": max(assumed, default=None),
         **_side("dense", point.dense),
         **_side("sparse", point.sparse),
         "gaps": point.gaps,

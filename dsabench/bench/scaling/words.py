@@ -124,9 +124,10 @@ def _cost(points: Sequence[PipelinePoint], price: Price) -> list[str]:
         f"a million tokens at position {format_length(context)} cost {dollars(sparse[context].usd)} against "
         f"{dollars(dense[context].usd)} dense ({price.words()})"
     )
-    means = sparse[context].prompt_usd, dense[context].prompt_usd
-    if means[0] is not None and means[1] is not None:
-        text += f"; on average over a prompt of that length {dollars(means[0])} against {dollars(means[1])}"
+    prompts = [bill[context].prompt_usd for bill in (sparse, dense) if (bill[context].assumed or 0.0) < 1.0]
+    means = [dollars(mean) for mean in prompts if mean is not None]
+    if len(means) == 2:
+        text += f"; on average over a prompt of that length {means[0]} against {means[1]}"
     published = PUBLISHED[phase]
     return [
         text,

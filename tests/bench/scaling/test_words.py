@@ -78,6 +78,15 @@ def test_prefill_has_a_line_per_prompt():
     assert "on average over a prompt of that length" in line(points, "a million tokens")
 
 
+def test_a_prompt_that_is_all_assumed_has_no_mean_in_words():
+    points = [
+        point(4096, 1e-3, decode_stages(4096), phase="prefill", queries=64),
+        point(8192, None, decode_stages(8192), phase="prefill", queries=64),
+    ]
+    assert "at position 4K" in line(points, "a million tokens")
+    assert "on average" not in line(points, "a million tokens")
+
+
 def test_published_figures_are_said_not_to_compare():
     assert "$0.25 against $2.20" in line(decode_points(), "published for decode")
     assert "not to be compared" in line(decode_points(), "published for decode")
