@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+from matplotlib.figure import Figure
 
 from dsabench.bench.inspection_file import RESULTS_NAME, Inspections, read_inspections
 from dsabench.bench.journal import JOURNAL_NAME, Journal, read_journal
 from dsabench.bench.records import Status
-from dsabench.reports.figures import latency, roofline, search, speedup
+from dsabench.reports.dense.losses import loss_groups
+from dsabench.reports.dense.rows import rows_of
+from dsabench.reports.dense.study import studies_of
+from dsabench.reports.dense.view import PUBLISHED_CAVEAT
+from dsabench.reports.figures import cost, latency, losses, memory, predicted, roofline, search, speedup, stages
 from dsabench.reports.figures.theme import LIGHT, RC, save_png
+from dsabench.reports.gpu.predictions import predicted_ops
 from dsabench.reports.page import FULL, LEAN, render
 from dsabench.reports.sections import Section, sections_of
 from dsabench.reports.winners import fastest_rows, winner_rows
@@ -33,6 +39,8 @@ class Built:
 
     html: Path
     plots: list[Path]
+    points: int
+    """context lengths at which `compare --dense` measured something"""
     trials: int
     by_status: dict[str, int]
     inspected: int
@@ -72,6 +80,7 @@ def build(journal_paths: list[Path], out_dir: Path) -> Built:
     return Built(
         html=html,
         plots=plots,
+        points=sum(len(study.points) for section in sections for study in studies_of(section)),
         trials=sum(len(section.trials) for section in sections),
         by_status={status.value: sum(count[status.value] for count in counts) for status in Status},
         inspected=sum(len(found.configs) for found in inspections),
@@ -92,7 +101,7 @@ def _read(paths: list[Path]) -> tuple[list[Journal], list[Inspections]]:
 
 
 def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:
-    """The four PNGs of a device, those that have something to show; a second device's names end in `-2`. An older plot of
+    """The PNGs of a device, those that have something to show; a second device's names end in `-2`. An older plot of
     the same name that has nothing to show any more is removed: it would pass for this report's."""
     rows = winner_rows(section)
     fastest = fastest_rows(rows)
@@ -104,7 +113,8 @@ def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:
     rated = [row for row in fastest if row.over_default or row.over_torch]
     panels = latency.latency_panels(section, rows)[: latency.MOST_PANELS]
     searches = search.one_an_op(search.search_panels(section))
-    figures = {
+    predictions = predicted_ops(section)
+    figures: dict[str, Figure | None] = {
         "roofline": roofline.draw_roofline(section, dots, LIGHT, narrow=False, title=f"Roofline, {name}")[0]
         if dots
         else None,
@@ -117,6 +127,12 @@ def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:
         "search": search.draw_search_grid(searches, LIGHT, impls, f"Best so far against trials, {name}")
         if searches
         else None,
+        "predicted": predicted.draw_predicted(
+            predictions, LIGHT, narrow=False, title=f"Predicted against measured, {name}"
+        )[0]
+        if predictions
+        else None,
+        **_dense_plots(section),
     }
     written = []
     for kind, figure in figures.items():
@@ -127,3 +143,46 @@ def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:
         save_png(figure, str(path))
         written.append(path)
     return written
+
+
+def _dense_plots(section: Section) -> dict[str, Figure | None]:
+    """Of `compare --dense`: all its phases in one figure each."""
+    name = section.device.name
+    studies = [(study, rows_of(study)) for study in studies_of(section)]
+    costs = [panel for study, rows in studies if (panel := cost.cost_panel(study, rows))]
+    timed = [panel for study, rows in studies if (panel := stages.stage_panel(study, rows))]
+    memories = [panel for study, _ in studies if (panel := memory.memory_panel(study))]
+    groups = loss_groups(section.losses)
+    return {
+        "cost": cost.draw_cost_grid(
+            costs, LIGHT, f"Cost of attention per million tokens, {name}", f"{PUBLISHED_CAVEAT}."
+        )
+        if costs
+        else None,
+        "stages": stages.draw_stages_grid(
+            timed,
+            LIGHT,
+            f"Sparse by stage, beside dense, {name}",
+            "A call in one layer. Ticks: intervals. Dashed, with its interval as a band: the length from which the winner changes.",
+        )
+        if timed
+        else None,
+        "memory": memory.draw_memory_grid(
+            memories,
+            LIGHT,
+            f"Memory of attention, {name}",
+            "Of a call, filled: buffers allocated once (scores, indices, outputs); outline: what it needs besides at its peak.",
+        )
+        if memories
+        else None,
+        "losses": losses.draw_losses(
+            groups,
+            LIGHT,
+            narrow=False,
+            title=f"What selecting keys loses, {name}",
+            subtitle="Against dense attention in float64. Lines: median over queries; band: lowest to highest."
+            + (" Synthetic inputs say nothing of a trained model." if any(group.synthetic for group in groups) else ""),
+        )[0]
+        if groups
+        else None,
+    }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
@@ -16,15 +15,28 @@ from matplotlib.figure import Figure
 from dsabench.bench.inspection_file import Inspections
 from dsabench.bench.inspection_records import InspectHeader
 from dsabench.bench.records import Comparison, WorkloadId, WorkloadRecord
+from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
 from dsabench.reports.correctness import CorrectnessRow, correctness_rows
+from dsabench.reports.dense.view import (
+    MEMORY_CAPTION,
+    LossView,
+    StudyView,
+    loss_caption,
+    loss_view,
+    study_views,
+)
 from dsabench.reports.failures import FailureGroup, failure_groups, shorten
-from dsabench.reports.figures import latency, roofline, search, speedup
-from dsabench.reports.figures.svg import inline_svg
+from dsabench.reports.figures import latency, predicted, roofline, search, speedup
+from dsabench.reports.figures.svg import inline_svg, renditions
 from dsabench.reports.figures.theme import PAGE, SERIES
+from dsabench.reports.gpu.conditions import GpuState, gpu_state
+from dsabench.reports.gpu.predictions import PredictedOp, predicted_ops
+from dsabench.reports.gpu.warm import WarmRow, warm_rows
 from dsabench.reports.inspection import MARKS, Grid, grids_of
 from dsabench.reports.parameters import ParameterStudy, parameter_studies
 from dsabench.reports.sections import Run, Section, context_label, other_axes
+from dsabench.reports.spreadsheet import data_url, formula_safe
 from dsabench.reports.winners import (
     WinnerRow,
     changed_tunables,
@@ -86,6 +98,19 @@ class Finale:
     commands: tuple[str, ...]
 
 
+_PARTS = (
+    ("winners", "Winners"),
+    ("speedups", "Speed-ups"),
+    ("latency", "Latency"),
+    ("search", "Search"),
+    ("parameters", "Parameters"),
+    ("finalists", "Finalists"),
+    ("failures", "Failures"),
+    ("correctness", "Correctness"),
+    ("work", "Work"),
+)
+
+
 @dataclass
 class SectionView:
     """Everything the template shows of one device."""
@@ -116,6 +141,31 @@ class SectionView:
     finales_left_out: int
     impls: list[str]
     csv: str
+    studies_against_dense: list[StudyView]
+    losses: LossView | None
+    gpu: GpuState | None
+    warm: list[WarmRow]
+    predicted: list[PredictedOp]
+    predicted_figure: list[Markup]
+
+    @property
+    def tuned(self) -> bool:
+        """Whether anything here is of trials; what else there is has sections of its own."""
+        return bool(self.section.tuning_runs or self.section.trials or self.section.comparisons)
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Anchors and titles for the navigation."""
+        dense = [(each.anchor, f"Against dense: {each.study.phase}") for each in self.studies_against_dense]
+        lost = [("losses", "Losses")] if self.losses else []
+        found = (
+            ("state", "GPU state", self.gpu),
+            ("warm", "Cold and warm", self.warm),
+            ("predicted", "Predicted", self.predicted),
+        )
+        extra = [(name, title) for name, title, holds in found if holds]
+        names = [*lost, *(_PARTS if self.tuned else ()), *extra, ("provenance", "Provenance")]
+        return [*dense, *((f"{self.anchor}-{name}", title) for name, title in names)]
 
     @property
     def trials(self) -> int:
@@ -135,17 +185,7 @@ class SectionView:
         return self.section.records.get(workload.key) if workload else None
 
     def last_run(self) -> Run:
-        return self.section.runs[-1]
-
-
-def _figures(draw: Callable[[bool], tuple[Figure, list[str]]], anchor: str, label: str) -> list[Markup]:
-    """A wide rendition and one for phones; the style sheet shows one of them."""
-    out = []
-    for narrow in (False, True):
-        figure, titles = draw(narrow)
-        kind = "narrow" if narrow else "wide"
-        out.append(inline_svg(figure, f"{anchor}-{kind}", label, titles, kind))
-    return out
+        return (self.section.tuning_runs or self.section.runs)[-1]
 
 
 def _finale(section: Section, comparison: Comparison) -> Finale:
@@ -211,11 +251,6 @@ _CSV_COLUMNS = [
 ]
 
 
-def _cell(value: object) -> object:
-    """A spreadsheet takes text that begins with = + - @ for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-
-
 def winners_csv(section: Section, rows: dict[str, list[WinnerRow]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -243,7 +278,7 @@ def winners_csv(section: Section, rows: dict[str, list[WinnerRow]]) -> str:
             "; ".join(quantities.format_config(tie) for tie in row.ties),
             row.note,
         ]
-        writer.writerow([_cell(cell) for cell in cells])
+        writer.writerow([formula_safe(cell) for cell in cells])
     return buffer.getvalue()
 
 
@@ -269,6 +304,7 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         return speedup.draw_speedup(rated, PAGE, narrow=narrow)
 
     rated = [row for row in fastest if row.over_default or row.over_torch]
+    predictions = predicted_ops(section)
     return SectionView(
         anchor=anchor,
         section=section,
@@ -278,10 +314,10 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         timing=summary.timing_words(section),
         rows=rows,
         fastest=fastest,
-        roofline=_figures(roof, f"{anchor}-roof", "Roofline; the table of winners holds its numbers") if dots else [],
+        roofline=renditions(roof, f"{anchor}-roof", "Roofline; the table of winners holds its numbers") if dots else [],
         roofline_caption=roofline.roofline_caption(dots),
         above_roof=[dot.tooltip() for dot in dots if dot.above_roof],
-        speedup=_figures(ratios, f"{anchor}-speedup", "Speed-ups; the table of winners holds its numbers")
+        speedup=renditions(ratios, f"{anchor}-speedup", "Speed-ups; the table of winners holds its numbers")
         if rated
         else [],
         speedup_left_out=max(0, len(rated) - speedup.MOST_ROWS),
@@ -307,8 +343,29 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         finales=[_finale(section, comparison) for comparison in compared] if detail.finalists else [],
         finales_left_out=0 if detail.finalists else len(compared),
         impls=impls,
-        csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(winners_csv(section, rows).encode()).decode(),
+        csv=data_url(winners_csv(section, rows)),
+        studies_against_dense=study_views(section, anchor),
+        losses=loss_view(section.losses, anchor),
+        gpu=gpu_state(section),
+        warm=warm_rows(section, (row for group in rows.values() for row in group)),
+        predicted=predictions,
+        predicted_figure=renditions(
+            lambda narrow: predicted.draw_predicted(predictions, PAGE, narrow=narrow),
+            f"{anchor}-prediction",
+            "Predicted against measured time; the table holds the correlations",
+        )
+        if predictions
+        else [],
     )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _exponent(value: float) -> str:
+    """Two digits, and no sign before 0.00."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _environment() -> jinja2.Environment:
@@ -339,6 +396,10 @@ def _environment() -> jinja2.Environment:
         "other_axes": other_axes,
         "changed": changed_tunables,
         "ties": describe_ties,
+        "dollars": dollars,
+        "exponent": _exponent,
+        "sentence": _sentence,
+        "loss_caption": loss_caption,
     }
     return environment
 
@@ -361,6 +422,7 @@ def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence
         views=views,
         inspections=[InspectionView(found.header, grids_of(found)) for found in inspections],
         marks=MARKS,
+        memory_caption=MEMORY_CAPTION,
         css=css,
         version=dsabench.__version__,
         lean=detail is LEAN,

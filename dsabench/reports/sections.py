@@ -16,6 +16,8 @@ from dsabench.bench.records import (
     DeviceRecord,
     End,
     Header,
+    LossPoint,
+    PipelinePoint,
     Status,
     Trial,
     WorkloadId,
@@ -25,6 +27,9 @@ from dsabench.kernels.sizes import format_size
 
 FULL_EFFORT = 1 << 30
 """rank of rung 0 in the column `effort`; the cheaper rungs rank by their own number"""
+
+COMPARE_DENSE = "compare-dense"
+"""The strategy that the header of a run of `compare --dense` names."""
 
 _COLUMNS = (
     "order",
@@ -43,11 +48,16 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the tuner: its header and how it ended (None: killed, or still running when the report was made)."""
+    """One run: its header and how it ended (None: killed, or still running when the report was made)."""
 
     path: Path
     header: Header
     end: End | None
+
+    @property
+    def against_dense(self) -> bool:
+        """Of `compare --dense`: without trials, and its kernels are not there to be tuned."""
+        return self.header.strategy == COMPARE_DENSE
 
 
 @dataclass
@@ -66,19 +76,30 @@ class Section:
     trials: list[Trial] = field(default_factory=list)
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     """a row a trial, in the order of `trials`"""
+    pipelines: list[PipelinePoint] = field(default_factory=list)
+    """of the pipeline against dense attention, in the order measured; later ones of a context count"""
+    losses: list[LossPoint] = field(default_factory=list)
+
+    @property
+    def tuning_runs(self) -> list[Run]:
+        """Those that try and compare implementations."""
+        return [run for run in self.runs if not run.against_dense]
+
+    @property
+    def dense_runs(self) -> list[Run]:
+        return [run for run in self.runs if run.against_dense]
 
     @property
     def ops(self) -> list[str]:
         """In the order first met in the journals; those of the header that no trial reached come last."""
         names = [workload.op for workload in self.workloads.values()]
-        names += [source.split("/")[0] for run in self.runs for source in run.header.sources]
+        names += [source.split("/")[0] for run in self.tuning_runs for source in run.header.sources]
         return list(dict.fromkeys(names))
 
     def implementations(self, op: str) -> list[str]:
         """Those that ran or were announced in a header, `torch` last: it is what the others are measured against."""
-        names = [
-            s.split("/", 1)[1] for run in self.runs for s in run.header.sources if s.split("/")[0] == op and "/" in s
-        ]
+        announced = [source.split("/", 1) for run in self.tuning_runs for source in run.header.sources if "/" in source]
+        names = [impl for announced_op, impl in announced if announced_op == op]
         names += list(self.frame.loc[self.frame["op"] == op, "impl"].unique())
         names += [c.impl for m in self.comparisons.values() if m.workload.op == op for c in m.candidates]
         return sorted(dict.fromkeys(names), key=lambda name: (name == "torch", name))
@@ -174,6 +195,8 @@ def _section(journals: list[Journal]) -> Section:
         if journal.ceilings:
             section.ceilings = journal.ceilings[-1]
         section.trials += journal.trials
+        section.pipelines += journal.pipelines
+        section.losses += journal.losses
         compared: dict[str, Comparison] = {}
         for comparison in journal.comparisons:
             section.superseded += comparison.workload.key in compared or comparison.workload.key in section.comparisons

@@ -60,7 +60,7 @@ def verdict_tiles(section: Section, groups: list[FailureGroup], rows: dict[str, 
     if counts[Status.IMPOSSIBLE.value]:
         tiles.append(tile("impossible", (Status.IMPOSSIBLE,), "bad"))
     untried = [row for group in rows.values() for row in group if row.state == "untried"]
-    skipped = [name for run in section.runs if run.end for name in run.end.skipped]
+    skipped = [name for run in section.tuning_runs if run.end for name in run.end.skipped]
     details = [(len(untried), "announced, without a trial (rows below)")] if untried else []
     details += [(len(skipped), "skipped by the run (listed under provenance)")] if skipped else []
     tiles.append(Tile("not tried", len(untried) + len(skipped), "quiet", tuple(details)))
@@ -86,12 +86,14 @@ def notices(section: Section) -> list[str]:
             f"Not re-timed interleaved: {len(without)} of {len(section.workloads)} workloads; their winners are provisional "
             "and their ratios have no interval."
         )
-    if not section.trials:
+    if not section.trials and section.tuning_runs:
         words.append("No trial was finished.")
-    if section.ceilings is None:
+    if section.ceilings is None and section.tuning_runs:
         words.append("The ceilings were not measured: there is no roofline to stand under.")
-    sources = {tuple(sorted(run.header.sources.items())) for run in section.runs}
-    if len(sources) > 1:
+    sources: dict[str, set[str]] = {}
+    for name, source in (item for run in section.runs for item in run.header.sources.items()):
+        sources.setdefault(name, set()).add(source)
+    if any(len(versions) > 1 for versions in sources.values()):
         words.append("The runs of this section have different kernel sources; winners are the latest run's.")
     if section.superseded:
         words.append(

@@ -6,10 +6,13 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from matplotlib.transforms import Bbox
@@ -58,15 +61,18 @@ def as_rows(boxes: list[Bbox]) -> np.ndarray:
 _DISTANCES = (10, 18, 30, 46, 66, 90, 120)
 
 
-def place_labels(axes: Axes, labels: list[Label], obstacles: list[Bbox], size: float, theme: Theme) -> list[Annotation]:
+def place_labels(
+    axes: Axes, labels: list[Label], obstacles: list[Bbox], size: float, theme: Theme, *, bold: bool = True
+) -> list[Annotation]:
     """Writes each label at the nearest of 84 places around its point where it covers least; a thin line leads to
     those that stand off."""
+    weight = "bold" if bold else "normal"
     inside = as_rows([axes.get_window_extent()])
     taken = as_rows(obstacles)
     names: list[Bbox] = []
     placed = []
     for label in labels:
-        probe = axes.text(0, 0, label.text, fontsize=size, fontweight="bold")
+        probe = axes.text(0, 0, label.text, fontsize=size, fontweight=weight)
         box = extent(axes, probe)
         probe.remove()
         w, h = box.width, box.height
@@ -97,7 +103,7 @@ def place_labels(axes: Axes, labels: list[Label], obstacles: list[Bbox], size: f
                 ha="center",
                 va="center_baseline",
                 fontsize=size,
-                fontweight="bold",
+                fontweight=weight,
                 color=label.colour,
                 zorder=6,
                 annotation_clip=False,
@@ -128,6 +134,74 @@ def spread(positions: list[float], gap: float, low: float, high: float) -> list[
     return moved
 
 
+@dataclass(frozen=True)
+class End:
+    """The name of a line at its right end, `y` in data coordinates."""
+
+    y: float
+    name: str
+    colour: str
+    bold: bool = True
+
+
+def label_ends(axes: Axes, ends: list[End], offset: float) -> None:
+    """Names lines at the right edge of the axes, `offset` pixels from it, moved apart where they would touch."""
+    pixels = [float(axes.transData.transform((1.0, end.y))[1]) for end in ends]
+    box = axes.get_window_extent()
+    for end, y in zip(ends, spread(pixels, 13, box.y0, box.y1), strict=True):
+        axes.annotate(
+            end.name,
+            (1, (y - box.y0) / box.height),
+            xycoords="axes fraction",
+            xytext=(offset, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            fontsize=10.5,
+            fontweight="bold" if end.bold else "normal",
+            color=end.colour,
+            annotation_clip=False,
+        )
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend. mark: a filled square, or a line of the dash pattern."""
+
+    name: str
+    colour: str
+    mark: Literal["square", "solid", "dashed", "dotted", "diamond"] = "square"
+
+
+DASHES: dict[str, Any] = {"solid": "-", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.6))}
+_KEY_ROW = 18.0
+
+
+def legend(figure: Figure, keys: list[Key], left: float, top: float, width: float, theme: Theme) -> float:
+    """Keys in rows from (left, top), in pixels from the top left, as many a row as fit `width`. Returns their height."""
+    total_w, total_h = figure.get_size_inches() * 72
+    x, y = left, top + _KEY_ROW / 2
+    for key in keys:
+        text = figure.text(0, 0, key.name, fontsize=10.5, color=theme.fg, va="center_baseline")
+        needed = 22 + text.get_window_extent(RendererAgg(1, 1, 72)).width + 16
+        if x > left and x + needed - 16 > left + width:
+            x, y = left, y + _KEY_ROW
+        ends = [x / total_w, (x + 16) / total_w]
+        middle = 1 - y / total_h
+        if key.mark in DASHES:
+            line = Line2D(ends, [middle] * 2, color=key.colour, lw=2, ls=DASHES[key.mark])
+        else:
+            marker = "s" if key.mark == "square" else "D"
+            fill = key.colour if key.mark == "square" else "none"
+            line = Line2D(
+                [(x + 9) / total_w], [middle], marker=marker, ls="none", ms=8, mfc=fill, mec=key.colour, mew=1.3
+            )
+        line.set_transform(figure.transFigure)
+        figure.add_artist(line)
+        text.set_position(((x + 22) / total_w, middle))
+        x += needed
+    return y + _KEY_ROW / 2 - top
+
+
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """1-2-5 steps over a short range, decades over a longer one, every n-th decade over a very long one."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -152,3 +226,17 @@ def tick_time(seconds: float) -> str:
 
 def tick_count(value: float) -> str:
     return f"{value:g}" if value < 10_000 else f"{value / 1000:g}k"
+
+
+def unit_above(axes: Axes, unit: str, theme: Theme, size: float, *, centred: bool = False) -> None:
+    """The y axis' unit over its ticks: beside them it would take the room of a phone's plot."""
+    axes.annotate(
+        unit,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(-4, 4),
+        textcoords="offset points",
+        ha="right" if axes.get_window_extent().x0 > 70 and not centred else "center",
+        fontsize=size - 1,
+        color=theme.muted,
+    )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dsabench.kernels.sizes import format_size
-from dsabench.reports.figures.labels import log_ticks, set_ticks, spread, tick_time
+from dsabench.reports.figures.labels import End, label_ends, log_ticks, set_ticks, tick_time
 from dsabench.reports.figures.roofline import heading
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
@@ -85,12 +85,12 @@ def draw_panel(axes: Axes, panel: LatencyPanel, theme: Theme, impls: list[str], 
     plain(axes, theme)
     set_ticks(axes.xaxis, [float(c) for c in thin_contexts(contexts)], lambda v: format_size(round(v)))
     set_ticks(axes.yaxis, log_ticks(*axes.get_ylim(), most=5), tick_time)
-    ends: list[tuple[float, str, str, float]] = []
+    ends: list[End] = []
     if panel.bound:
         axes.plot(*zip(*panel.bound, strict=True), color=theme.muted, lw=1.1, ls=(0, (2, 2)), zorder=2)
         if len(panel.bound) == 1:
             axes.plot(*panel.bound[0], marker="_", ls="none", ms=14, mec=theme.muted, mew=1.1, zorder=2)
-        ends.append((panel.bound[-1][1], "roofline", theme.muted, panel.bound[-1][0]))
+        ends.append(End(panel.bound[-1][1], "roofline", theme.muted, bold=False))
     for impl, line in panel.lines.items():
         colour = theme.impl(impl, impls)
         xs, ys = [context for context, _ in line], [span.value for _, span in line]
@@ -120,22 +120,8 @@ def draw_panel(axes: Axes, panel: LatencyPanel, theme: Theme, impls: list[str], 
             titles.append(
                 f"{panel.op}, {impl}, {format_size(context)}: {format_time(span.value)} ({format_time_interval(span)})"
             )
-        ends.append((ys[-1], impl, colour, xs[-1]))
-    pixels = [float(axes.transData.transform((1.0, end[0]))[1]) for end in ends]
-    box = axes.get_window_extent()
-    for (_, name, colour, _), y in zip(ends, spread(pixels, 13, box.y0, box.y1), strict=True):
-        axes.annotate(
-            name,
-            (1, (y - box.y0) / box.height),
-            xycoords="axes fraction",
-            xytext=(-4, 0),
-            textcoords="offset points",
-            va="center_baseline",
-            fontsize=10.5,
-            color=colour,
-            fontweight="normal" if name == "roofline" else "bold",
-            annotation_clip=False,
-        )
+        ends.append(End(ys[-1], impl, colour))
+    label_ends(axes, ends, -4)
 
 
 def draw_latency_panel(panel: LatencyPanel, theme: Theme, impls: list[str]) -> tuple[Figure, list[str]]:

@@ -21,6 +21,7 @@ from dsabench.reports.figures.labels import (
     place_labels,
     set_ticks,
     tick_count,
+    unit_above,
 )
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
@@ -325,25 +326,11 @@ def _main_panel(
     scale, unit = rate_unit(limits[3], "FLOP/s")
     set_ticks(axes.yaxis, log_ticks(limits[2], limits[3]), lambda v: f"{v / scale:g}")
     axes.set_xlabel("FLOP per compulsory byte", color=theme.muted, fontsize=size)
-    _unit_above(axes, unit, theme, size)
+    unit_above(axes, unit, theme, size)
     obstacles = _draw_dots(axes, dots, points, theme, ops, titles)
     if section.ceilings:
         obstacles += _draw_roofs(axes, section, theme, limits, size - 1, obstacles)
     place_labels(axes, _op_labels(dots, points, theme, ops), obstacles, size, theme)
-
-
-def _unit_above(axes: Axes, unit: str, theme: Theme, size: float) -> None:
-    """The y axis' unit over its ticks: beside them it would take the room of a phone's plot."""
-    axes.annotate(
-        unit,
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(-4, 4),
-        textcoords="offset points",
-        ha="right" if axes.get_window_extent().x0 > 70 else "center",
-        fontsize=size - 1,
-        color=theme.muted,
-    )
 
 
 def _bytes_panel(
@@ -367,7 +354,7 @@ def _bytes_panel(
     scale, unit = rate_unit(max(ys), "B/s")
     set_ticks(axes.yaxis, log_ticks(*axes.get_ylim(), most=6), lambda v: f"{v / scale:g}")
     axes.set_xlabel("context (no products)", color=theme.muted, fontsize=size)
-    _unit_above(axes, unit, theme, size)
+    unit_above(axes, unit, theme, size)
     obstacles = _draw_dots(axes, dots, points, theme, ops, titles)
     for index, (name, rate) in enumerate(roofs):
         axes.axhline(rate.value, color=theme.fg, lw=1.8 if index == 0 else 1.1, zorder=2)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dsabench.bench.records import Status, WorkloadId
-from dsabench.reports.figures.labels import log_ticks, set_ticks, spread, tick_count, tick_time
+from dsabench.reports.figures.labels import End, label_ends, log_ticks, set_ticks, tick_count, tick_time
 from dsabench.reports.figures.latency import HEIGHT, WIDTH, panel_grid
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
@@ -107,7 +107,7 @@ def draw_panel(axes: Axes, panel: SearchPanel, theme: Theme, impls: list[str], t
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 10**9) if most / s <= 6)
     set_ticks(axes.xaxis, [1.0, *(float(t) for t in range(step, most + 1, step) if t > 1)], tick_count)
     set_ticks(axes.yaxis, log_ticks(*axes.get_ylim(), most=5), tick_time)
-    ends = []
+    ends: list[End] = []
     for line in panel.lines:
         colour = theme.impl(line.impl, impls)
         if line.dots:
@@ -125,22 +125,8 @@ def draw_panel(axes: Axes, panel: SearchPanel, theme: Theme, impls: list[str], t
         if line.default:
             axes.plot(*line.default, "o", ms=7, mfc="none", mec=colour, mew=1.5, zorder=4, gid=f"{TITLED}{len(titles)}")
             titles.append(f"{line.impl}: its default config, {format_time(line.default[1])}")
-        ends.append((line.best[-1][1], line.impl, colour))
-    pixels = [float(axes.transData.transform((1.0, end[0]))[1]) for end in ends]
-    box = axes.get_window_extent()
-    for (_, name, colour), y in zip(ends, spread(pixels, 13, box.y0, box.y1), strict=True):
-        axes.annotate(
-            name,
-            (1, (y - box.y0) / box.height),
-            xycoords="axes fraction",
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center_baseline",
-            fontsize=10.5,
-            fontweight="bold",
-            color=colour,
-            annotation_clip=False,
-        )
+        ends.append(End(line.best[-1][1], line.impl, colour))
+    label_ends(axes, ends, 6)
 
 
 def draw_search_panel(panel: SearchPanel, theme: Theme, impls: list[str]) -> tuple[Figure, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Callable
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -63,3 +64,13 @@ def inline_svg(figure: Figure, prefix: str, label: str, titles: list[str], css_c
     body = re.sub(r"\s*\n\s*", " ", body)
     name = html.escape(label)
     return Markup(f'<svg class="{css_class}" viewBox="{box[1]}" role="img" aria-label="{name}">{body}</svg>')
+
+
+def renditions(draw: Callable[[bool], tuple[Figure, list[str]]], anchor: str, label: str) -> list[Markup]:
+    """A wide rendition and one for phones; the style sheet shows one of them. `draw(narrow)` gives a figure and its tooltips."""
+    out = []
+    for narrow in (False, True):
+        figure, titles = draw(narrow)
+        kind = "narrow" if narrow else "wide"
+        out.append(inline_svg(figure, f"{anchor}-{kind}", label, titles, kind))
+    return out
