@@ -149,9 +149,9 @@ def _dense_plots(section: Section) -> dict[str, Figure | None]:
     """Of `compare --dense`: all its phases in one figure each."""
     name = section.device.name
     studies = [(study, rows_of(study)) for study in studies_of(section)]
-    costs = [panel for study, rows in studies if (panel := cost.cost_panel(study, rows))]
-    timed = [panel for study, rows in studies if (panel := stages.stage_panel(study, rows))]
-    memories = [panel for study, _ in studies if (panel := memory.memory_panel(study))]
+    costs = [priced for study, rows in studies if (priced := cost.cost_panel(study, rows))]
+    timed = [staged for study, rows in studies if (staged := stages.stage_panel(study, rows))]
+    memories = [held for study, _ in studies if (held := memory.memory_panel(study))]
     groups = loss_groups(section.losses)
     return {
         "cost": cost.draw_cost_grid(

@@ -21,9 +21,9 @@ from dsabench.reports.figures.labels import (
     log_ticks,
     place_labels,
     set_ticks,
+    spaced,
     unit_above,
 )
-from dsabench.reports.figures.latency import thin_contexts
 from dsabench.reports.figures.roofline import heading
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
@@ -67,8 +67,9 @@ def draw_panel(axes: Axes, panel: CostPanel, theme: Theme, titles: list[str]) ->
     axes.set_xlim(min(contexts[0], PUBLISHED_CONTEXT) / 1.25, max(contexts[-1], PUBLISHED_CONTEXT) * 1.25)
     axes.set_ylim(low / 1.7, high * 1.7)
     plain(axes, theme)
-    ticks = thin_contexts(sorted({*contexts, PUBLISHED_CONTEXT}))
-    set_ticks(axes.xaxis, [float(context) for context in ticks], format_length)
+    ticks = [float(context) for context in sorted({*contexts, PUBLISHED_CONTEXT})]
+    pixels = [float(axes.transData.transform((tick, 1.0))[0]) for tick in ticks]
+    set_ticks(axes.xaxis, [ticks[i] for i in spaced(pixels, 34)], format_length)
     set_ticks(axes.yaxis, log_ticks(*axes.get_ylim(), most=6), lambda v: f"${v:,g}")
     axes.set_xlabel("token position", color=theme.muted, fontsize=10.5)
     unit_above(axes, "per million tokens", theme, 11, centred=True)

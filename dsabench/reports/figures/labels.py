@@ -202,6 +202,15 @@ def legend(figure: Figure, keys: list[Key], left: float, top: float, width: floa
     return y + _KEY_ROW / 2 - top
 
 
+def spaced(positions: list[float], gap: float) -> list[int]:
+    """Indices of those that stand at least `gap` from the next one kept, from the last backwards. `positions` ascend."""
+    kept: list[int] = []
+    for index in reversed(range(len(positions))):
+        if not kept or positions[kept[-1]] - positions[index] >= gap:
+            kept.append(index)
+    return kept[::-1]
+
+
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """1-2-5 steps over a short range, decades over a longer one, every n-th decade over a very long one."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 
 from dsabench.bench.records import LossPoint, Spread
 from dsabench.reports.dense.losses import LossGroup
-from dsabench.reports.figures.labels import DASHES, Key, legend, log_ticks, set_ticks, tick_count
-from dsabench.reports.figures.latency import thin_contexts
+from dsabench.reports.figures.labels import DASHES, Key, legend, log_ticks, set_ticks, spaced, tick_count
 from dsabench.reports.figures.roofline import heading
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
@@ -55,8 +54,8 @@ def _draw(
     else:
         axes.set_ylim(0, 1.05)
     plain(axes, theme)
-    room = max(2, int(axes.get_window_extent().width / 34))
-    set_ticks(axes.xaxis, [float(k) for k in thin_contexts([point.k for point in group.points], room)], tick_count)
+    pixels = [float(axes.transData.transform((k, 0.5))[0]) for k in ks]
+    set_ticks(axes.xaxis, [ks[i] for i in spaced(pixels, 34)], tick_count)
     ticks = log_ticks(*errors, most=4) if quantity == "error" else [0.0, 0.25, 0.5, 0.75, 1.0]
     set_ticks(axes.yaxis, ticks, lambda v: f"{100 * v:g} %")
     for line in _lines(group.points, quantity, theme):

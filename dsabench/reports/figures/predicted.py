@@ -54,16 +54,19 @@ def _said(op: PredictedOp) -> str:
 
 def draw_predicted(ops: list[PredictedOp], theme: Theme, *, narrow: bool, title: str = "") -> tuple[Figure, list[str]]:
     """The figure and its tooltips. With `title`, a heading is drawn (PNG)."""
-    width = 366.0 if narrow else 720.0
-    side = width - 62 - 20 if narrow else 480.0
-    keys = [Key(f"{op.name[:60]} ({_said(op)})", _colour(ops, op, theme)) for op in ops]
+    keys = [Key(f"{op.name[:48]}: {_said(op)}", _colour(ops, op, theme)) for op in ops]
     keys.append(Key("predicted = measured", theme.fg, "dashed"))
     top = 64.0 if title else 0.0
-    probe = legend(canvas(width, 100, theme), keys, 8, 0, width - 16, theme)
-    figure = canvas(width, top + probe + 28 + side + 46, theme)
+    side = 284.0 if narrow else 400.0
+    width = 366.0 if narrow else 1080.0
+    # On a phone the legend stands above, else beside the plot, a key a row.
+    beside = 0.0 if narrow else 620.0
+    tall = legend(canvas(width, 100, theme), keys, 8, 0, width - beside - 16, theme)
+    below = top + (tall if narrow else 0.0) + 28
+    figure = canvas(width, max(below + side + 46, top + tall + 20), theme)
     titles: list[str] = []
-    head = top + legend(figure, keys, 8, top, width - 16, theme) + 28
-    _draw(add_axes(figure, 62, head, width - 62 - 20, side), ops, theme, titles)
+    legend(figure, keys, beside or 8, top + (0.0 if narrow else 24.0), width - beside - 16, theme)
+    _draw(add_axes(figure, 62, below, side if narrow else 510.0, side), ops, theme, titles)
     if title:
         heading(
             figure,

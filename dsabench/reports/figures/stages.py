@@ -11,12 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dsabench.bench.scaling.crossover import Crossing, Crossover
-from dsabench.bench.scaling.lengths import format_length
 from dsabench.bench.scaling.points import crossover_of
 from dsabench.reports.dense.rows import Row
 from dsabench.reports.dense.study import Study
-from dsabench.reports.figures.labels import Key, extent, legend, set_ticks, unit_above
-from dsabench.reports.figures.latency import thin_contexts
+from dsabench.reports.figures.labels import Key, extent, legend, set_ticks, spaced, unit_above
 from dsabench.reports.figures.roofline import heading
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
@@ -60,7 +58,7 @@ def stage_colour(theme: Theme, panel: StagePanel, name: str) -> str:
 def _ceiling(panel: StagePanel) -> float:
     dense = max((row.dense.value for row in panel.rows if row.dense), default=0.0)
     sparse = max((max(row.sparse.value, _stacked(row)) for row in panel.rows if row.sparse), default=0.0)
-    return dense if not sparse or dense <= _HIGHEST * sparse else _HIGHEST * sparse
+    return max(sparse, min(dense, _HIGHEST * sparse)) if sparse else dense
 
 
 def _stacked(row: Row) -> float:
@@ -73,11 +71,13 @@ def draw_panel(axes: Axes, panel: StagePanel, theme: Theme, titles: list[str]) -
     size, unit = time_unit(top)
     xs = [math.log2(row.context) for row in panel.rows]
     gap = min((b - a for a, b in itertools.pairwise(xs)), default=1.0)
-    axes.set_xlim(xs[0] - 0.62 * gap, xs[-1] + 0.62 * gap)
+    margin = 0.62 * gap if len(xs) > 1 else 1.6
+    axes.set_xlim(xs[0] - margin, xs[-1] + margin)
     axes.set_ylim(0, top * 1.06)
     plain(axes, theme)
     axes.grid(False, axis="x")
-    shown = {math.log2(context): format_length(context) for context in _contexts_shown(axes, panel)}
+    pixels = [float(axes.transData.transform((x, 0.0))[0]) for x in xs]
+    shown = {xs[i]: panel.rows[i].label for i in spaced(pixels, 34)}
     set_ticks(axes.xaxis, list(shown), lambda x: shown[x])
     step = next(s * 10.0**e for e in range(-12, 12) for s in (1, 2, 5) if top / size / (s * 10.0**e) <= 6)
     ticks = [i * step for i in range(int(top * 1.06 / size / step) + 1)]
@@ -106,11 +106,6 @@ def draw_panel(axes: Axes, panel: StagePanel, theme: Theme, titles: list[str]) -
             )
         else:
             _interval(axes, x + 0.2 * gap, row.dense, theme)
-
-
-def _contexts_shown(axes: Axes, panel: StagePanel) -> list[int]:
-    """As many as have room for their name."""
-    return thin_contexts([row.context for row in panel.rows], max(2, int(axes.get_window_extent().width / 38)))
 
 
 def _sparse_bar(

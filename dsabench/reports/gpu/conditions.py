@@ -43,6 +43,22 @@ class GpuState:
     def total(self) -> StateRow:
         return self.rows[-1]
 
+    @property
+    def words(self) -> list[str]:
+        """Whole sentences."""
+        total = self.total
+        regimes = ", ".join(f"{count} in the {regime} regime" for regime, count in total.regimes.items())
+        timed = "1 timed trial" if total.trials == 1 else f"{total.trials} timed trials"
+        words = [f"{timed}: {regimes}." if regimes else f"{timed}, none with a reading of the GPU's state."]
+        if total.regimes and total.unread:
+            words.append(f"Without a reading: {total.unread}.")
+        if total.regimes:
+            words.append(
+                f"With samples taken while the driver held the clock down (kept, and counted below): {self.throttled_trials}."
+            )
+        words.append(f"With samples in which the GPU waited for the host: {self.host_bound_trials}.")
+        return words
+
 
 ALL = "all"
 

@@ -17,7 +17,6 @@ class WarmRow:
 
     workload: WorkloadId
     impl: str
-    config: str
     cold: Span
     warm: Span
 
@@ -36,9 +35,9 @@ def warm_rows(section: Section, rows: Iterable[WinnerRow]) -> list[WarmRow]:
     for row in rows:
         if row.workload is None or row.time is None:
             continue
-        trial = latest.get((row.workload.key, row.impl, config_key(row.config)))
-        if trial is None or trial.timing is None or trial.warm is None:
+        both = latest.get((row.workload.key, row.impl, config_key(row.config)))
+        if both is None or both.timing is None or both.warm is None:
             continue
-        cold, warm = (Span(t.median_s, t.low_s, t.high_s) for t in (trial.timing, trial.warm))
-        found.append(WarmRow(row.workload, row.impl, config_key(row.config), cold, warm))
+        cold, warm = (Span(t.median_s, t.low_s, t.high_s) for t in (both.timing, both.warm))
+        found.append(WarmRow(row.workload, row.impl, cold, warm))
     return found
