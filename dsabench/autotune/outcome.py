@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dsabench.autotune.resume import Finished
+from dsabench.bench.journal import Journal
 from dsabench.bench.records import Ceilings, WorkloadId, WorkloadRecord
 from dsabench.kernels.workload import Workload
 
@@ -22,6 +23,17 @@ class Outcome:
     def out_of_time(self, what: str) -> None:
         self.budget_ended = True
         self.skipped.append(f"{what}: the budget ended")
+
+
+def outcome_of(journal: Journal | None) -> Outcome:
+    """What a journal that is gone on with holds; nothing without one."""
+    if journal is None:
+        return Outcome(Finished())
+    return Outcome(
+        finished=Finished(journal.trials, journal.comparisons),
+        ceilings=journal.ceilings[-1] if journal.ceilings else None,
+        workloads=dict(journal.workloads),
+    )
 
 
 def workload_id(workload: Workload) -> WorkloadId:

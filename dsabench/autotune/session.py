@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,20 @@ from pathlib import Path
 from dsabench.autotune.ahead import CompileAhead
 from dsabench.autotune.budget import Budget
 from dsabench.autotune.measuring import Run
-from dsabench.autotune.outcome import Outcome
+from dsabench.autotune.opened import Opening, opened_journal, opened_worker
+from dsabench.autotune.outcome import Outcome, outcome_of
 from dsabench.autotune.plan import Plan, make_plan
 from dsabench.autotune.progress import Progress
-from dsabench.autotune.run_folder import WORKER_LOG, held_folder
-from dsabench.autotune.run_journal import open_run_journal
-from dsabench.autotune.run_records import EndReason, run_end, run_header, timing_policy
+from dsabench.autotune.run_records import run_header, timing_policy
+from dsabench.autotune.run_to_end import run_to_end
 from dsabench.autotune.search import StrategyName
 from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table, table_entries
 from dsabench.autotune.terminable import terminable
 from dsabench.autotune.tuner import Tuner
-from dsabench.bench.claim import claimed_worker, describe, device_type
+from dsabench.bench.claim import describe, device_type
 from dsabench.bench.device import resolve_device
 from dsabench.bench.effort import EFFORTS
-from dsabench.bench.journal import JOURNAL_NAME, JournalError, JournalWriter, refuse_existing
+from dsabench.bench.journal import JournalWriter
 from dsabench.bench.records import Comparison, DeviceRecord, End, Header
 from dsabench.bench.suites import load_suite
 from dsabench.bench.worker import Worker
@@ -80,22 +79,15 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
         load_plugin(path)
     suite = load_suite(request.suite, request.contexts, request.ops)
     plan = make_plan(suite.workloads, request.impls, device_type(device))
-    with held_folder(request.out), contextlib.ExitStack() as stack:
-        if not request.resume:
-            refuse_existing(request.out / JOURNAL_NAME)  # before a worker takes its seconds to start
-        progress = make_progress(request.budget)
-        stack.callback(progress.close)
-        log = request.out / WORKER_LOG
-        worker = stack.enter_context(
-            claimed_worker(device, log, request.command, plugins, progress.stage, request.allow_busy)
-        )
+    opening = Opening(request.out, request.resume, device, request.command, request.budget, plugins, request.allow_busy)
+    with opened_worker(opening, make_progress) as (worker, progress):
         header = _header(request, plan, describe(worker))
-        writer, outcome = open_run_journal(request.out, header, request.resume)
-        stack.enter_context(writer)
-        writer.write(header)
-        ahead = stack.enter_context(CompileAhead(plan.pairs, plugins))
-        stack.enter_context(terminable())
-        return _run(request, plan, header, writer, outcome, worker, ahead, progress)
+        with (
+            opened_journal(request.out, header, request.resume) as (writer, journal),
+            CompileAhead(plan.pairs, plugins) as ahead,
+            terminable(),
+        ):
+            return _run(request, plan, header, writer, outcome_of(journal), worker, ahead, progress)
 
 
 def _run(
@@ -127,23 +119,8 @@ def _run(
         outcome=outcome,
     )
 
-    def end(reason: EndReason, detail: str = "") -> End:
-        record = run_end(reason, detail, request.budget.used, outcome.skipped)
-        writer.write(record)
-        return record
-
-    try:
-        Tuner(run, plan, request.strategy, save).tune()
-    except KeyboardInterrupt:
-        worker.kill()
-        ended = end("interrupted", "stopped by the user; --resume goes on")
-    except Exception as error:
-        worker.kill()
-        with contextlib.suppress(JournalError):
-            end("error", f"{type(error).__name__}: {error}")
-        raise
-    else:
-        ended = end("budget" if outcome.budget_ended else "complete")
+    tuner = Tuner(run, plan, request.strategy, save)
+    ended = run_to_end(tuner.tune, outcome, writer, worker, request.budget)
     if ahead.fault:
         notes.append(f"configs were not pruned by their machine code: {ahead.fault}")
     installed = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from dsabench.autotune.budget import Budget
 from dsabench.autotune.compare.comparing import Comparer, Measured
 from dsabench.autotune.compare.progress import Progress
 from dsabench.autotune.compare.question import Question
-from dsabench.autotune.resume import check_resumable
-from dsabench.autotune.run_folder import WORKER_LOG, existing_journal, held_folder
-from dsabench.autotune.run_records import EndReason, run_end, run_header
+from dsabench.autotune.opened import Opening, opened_journal, opened_worker
+from dsabench.autotune.run_records import run_header
+from dsabench.autotune.run_to_end import run_to_end
 from dsabench.autotune.terminable import terminable
-from dsabench.bench.claim import claimed_worker, describe
+from dsabench.bench.claim import describe
 from dsabench.bench.effort import EFFORTS
-from dsabench.bench.journal import JOURNAL_NAME, JournalError, JournalWriter, refuse_existing
+from dsabench.bench.journal import JournalWriter
 from dsabench.bench.records import DeviceRecord, End, Header, LossPoint, PipelinePoint
 from dsabench.bench.worker import Worker
 from dsabench.kernels.registry import get_implementation, implementation_names
@@ -63,21 +62,14 @@ class CompareResult:
 def run_comparison(request: CompareRequest, make_progress: Callable[[Budget], Progress]) -> CompareResult:
     """Raises before anything is measured: DeviceError, OutputError, JournalError, ResumeError, WorkerStartError; later
     WorkerStartError and JournalError (a full disk). An interruption ends in a result, not an exception."""
-    with held_folder(request.out), contextlib.ExitStack() as stack:
-        if not request.resume:
-            refuse_existing(request.out / JOURNAL_NAME)  # before a worker takes its seconds to start
-        progress = make_progress(request.budget)
-        stack.callback(progress.close)
-        log = request.out / WORKER_LOG
-        worker = stack.enter_context(
-            claimed_worker(request.device, log, request.command, on_stage=progress.stage, allow_busy=request.allow_busy)
-        )
+    opening = Opening(
+        request.out, request.resume, request.device, request.command, request.budget, allow_busy=request.allow_busy
+    )
+    with opened_worker(opening, make_progress) as (worker, progress):
         header = _header(request, describe(worker))
-        writer, measured = _open_journal(request, header)
-        stack.enter_context(writer)
-        writer.write(header)
-        stack.enter_context(terminable())
-        return _run(request, header, writer, measured, worker, progress)
+        with opened_journal(request.out, header, request.resume) as (writer, journal), terminable():
+            measured = Measured(journal.pipelines, journal.losses) if journal else Measured()
+            return _run(request, header, writer, measured, worker, progress)
 
 
 def _run(
@@ -102,23 +94,7 @@ def _run(
         measured=measured,
     )
 
-    def end(reason: EndReason, detail: str = "") -> End:
-        record = run_end(reason, detail, request.budget.used, measured.skipped)
-        writer.write(record)
-        return record
-
-    try:
-        comparer.compare()
-    except KeyboardInterrupt:
-        worker.kill()
-        ended = end("interrupted", "stopped by the user; --resume goes on")
-    except Exception as error:
-        worker.kill()
-        with contextlib.suppress(JournalError):
-            end("error", f"{type(error).__name__}: {error}")
-        raise
-    else:
-        ended = end("budget" if measured.budget_ended else "complete")
+    ended = run_to_end(comparer.compare, measured, writer, worker, request.budget)
     return CompareResult(header, measured.points, measured.losses, ended, writer.path)
 
 
@@ -145,14 +121,3 @@ def _header(request: CompareRequest, device: DeviceRecord) -> Header:
             "worker environment": "set before torch and numba are imported; device details, env.*",
         },
     )
-
-
-def _open_journal(request: CompareRequest, header: Header) -> tuple[JournalWriter, Measured]:
-    path = request.out / JOURNAL_NAME
-    if not request.resume:
-        return JournalWriter(path), Measured()
-    journal = existing_journal(path)
-    if journal is None:
-        return JournalWriter(path, resume_at=0 if path.exists() else None), Measured()
-    check_resumable(journal, header)
-    return JournalWriter(path, resume_at=journal.whole_bytes), Measured(journal.pipelines, journal.losses)
