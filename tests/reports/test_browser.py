@@ -77,3 +77,46 @@ def test_keyboard_reaches_links_tables_and_details(browser: Chromium, full: Repo
     overflowing = """[...document.querySelectorAll('main *')].filter(e => e.scrollWidth > e.clientWidth + 1
         && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && e.tabIndex !== 0).length"""
     assert browser.evaluate(overflowing) == 0
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280, 2560])
+@pytest.mark.parametrize("name", ["compared", "gpu_report"])
+def test_comparisons_load_clean_at_every_width(
+    browser: Chromium, request: pytest.FixtureRequest, name: str, width: int
+) -> None:
+    report: Report = request.getfixturevalue(name)
+    browser.open(report.built.html.as_uri(), width, dark=width == 1280)
+    assert browser.requests == [report.built.html.as_uri()]
+    assert browser.problems == []
+    assert browser.evaluate("document.documentElement.scrollWidth") == width
+    shown = "[...document.querySelectorAll('svg.{}')].filter(s => s.getBoundingClientRect().width > 0).length"
+    total = len([svg for svg in report.page.root.all("svg") if svg.attributes.get("class") == "wide"])
+    wide, narrow = browser.evaluate(shown.format("wide")), browser.evaluate(shown.format("narrow"))
+    assert (wide, narrow) == ((0, total) if width < 760 else (total, 0))
+    assert total >= 4
+
+
+def test_text_of_comparisons_is_large_enough_and_inside_its_figure(browser: Chromium, compared: Report) -> None:
+    for width in (390, 1280):
+        browser.open(compared.built.html.as_uri(), width)
+        figures = "[...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0)"
+        smallest = f"""Math.min(...{figures}.flatMap(s => [...s.querySelectorAll('text')].map(t =>
+            parseFloat(getComputedStyle(t).fontSize) * s.getBoundingClientRect().width / s.viewBox.baseVal.width)))"""
+        assert browser.evaluate(smallest) >= 8
+        # a pixel and a half for the halo around the letters
+        cut = f"""{figures}.flatMap(s => {{ const f = s.getBoundingClientRect(); return [...s.querySelectorAll('text')].filter(t => {{
+            const b = t.getBoundingClientRect();
+            return b.left < f.left - 1.5 || b.right > f.right + 1.5 || b.top < f.top - 1.5 || b.bottom > f.bottom + 1.5;
+            }}).map(t => t.textContent) }}).join(' | ')"""
+        assert browser.evaluate(cut) == ""
+
+
+def test_labels_of_comparisons_do_not_overlap(browser: Chromium, compared: Report) -> None:
+    for width in (390, 1280):
+        browser.open(compared.built.html.as_uri(), width)
+        touching = """[...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0).flatMap(s => {
+            const boxes = [...s.querySelectorAll('text')].map(t => [t.getBoundingClientRect(), t.textContent]);
+            return boxes.flatMap(([a, x], i) => boxes.slice(i + 1).filter(([b]) =>
+                Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+                Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4).map(([, y]) => x + ' / ' + y)) }).join(' | ')"""
+        assert browser.evaluate(touching) == ""
