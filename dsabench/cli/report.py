@@ -12,7 +12,7 @@ from dsabench.cli.errors import CommandError, UsageError
 
 JSON_SCHEMA = 1
 
-_HELP = """Write report.html (one file, no network) and plots/*.png from what `dsabench tune` and `dsabench inspect` wrote.
+_HELP = """Write report.html (one file, no network) and plots/*.png from what `dsabench tune`, `compare` and `inspect` wrote.
 
 Journals of one device are put together, those of several devices side by side. An interrupted run has a report too. What
 `dsabench inspect --out` wrote becomes heat maps of the compiled grid, beside a journal or alone.
@@ -68,11 +68,14 @@ def report(
             "trials": built.trials,
             "by_status": built.by_status,
             "inspected": built.inspected,
+            "points": built.points,
         }
         print(json.dumps(document))
         return
     counts = ", ".join(f"{count} {status}" for status, count in built.by_status.items() if count)
-    if built.trials or not built.inspected:
+    if built.points:
+        print(f"{built.points} context lengths of the sparse pipeline against dense attention")
+    if built.trials or not (built.inspected or built.points):
         print(f"{built.trials} trials ({counts or 'none finished'})")
     if built.inspected:
         print(f"{built.inspected} configs compiled, not run")

@@ -33,7 +33,7 @@ def test_json_is_one_document_and_nothing_else(journal: Path, capsys: pytest.Cap
     out_dir = journal.parent / "elsewhere"
     assert run(["report", str(journal), "--out", str(out_dir), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"schema", "report", "plots", "trials", "by_status", "inspected"}
+    assert set(document) == {"schema", "report", "plots", "trials", "by_status", "inspected", "points"}
     assert document["schema"] == 1
     assert document["report"] == str(out_dir / "report.html")
     assert [Path(path).name for path in document["plots"]] == [
