@@ -43,7 +43,7 @@ hopper: install  ## verify, tune and compare on a Hopper GPU, journals packed un
 	$(BIN)/python benchmarks/hopper.py --out $(OUT)-hopper $(HOPPER)
 
 # Two files at a time; those that look at the machine's load or hold a run to its budget go alone.
-ALONE := tests/bench tests/cli/test_tune.py
+ALONE := $(wildcard tests/bench/test_*.py) tests/cli/test_tune.py
 test: install-dev  ## the whole test suite; TEST='tests/bench -k timing' narrows it
 ifdef TEST
 	$(BIN)/python -m pytest -q $(TEST)

@@ -36,7 +36,7 @@ def check(verdict: str, unit: str = "s") -> SelfCheck:
 def test_the_exit_code_says_whether_a_spin_is_off(
     found: SelfCheck, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor_module, "_measured", lambda: ("a device", [found]))
+    monkeypatch.setattr(doctor_module, "_measured", lambda device, allow_busy: ("a device", [found]))
     assert run(["doctor", "--measure"]) == code
     text = capsys.readouterr().out
     assert "measuring on a device" in text
