@@ -33,7 +33,7 @@ def compare(
     context: Annotated[
         str | None,
         typer.Option(
-            help="Context lengths, e.g. 4k,64k. \\[default: 2k,4k,8k,16k,32k,64k,128k with --dense; else the suite's]"
+            help="Context lengths, e.g. 4k,64k. \\[default: 1k,2k,4k,8k,16k,32k,64k,128k with --dense; else the suite's]"
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda[:i].")] = "auto",

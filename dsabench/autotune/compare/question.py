@@ -13,7 +13,7 @@ Phase = Literal["decode", "prefill"]
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
 INDEX_HEADS = 64
 """of DeepSeek-V3.2's indexer; tensor parallelism does not split it"""
-DEFAULT_CONTEXTS = "2k,4k,8k,16k,32k,64k,128k"
+DEFAULT_CONTEXTS = "1k,2k,4k,8k,16k,32k,64k,128k"
 
 
 class QuestionError(ValueError):
