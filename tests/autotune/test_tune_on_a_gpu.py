@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,18 +12,18 @@ import pytest
 from dsabench.bench.journal import read_journal
 from dsabench.bench.records import Status
 from tests.autotune import simulated_machine as simulated
+from tests.homes import own_environment
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = str(Path(__file__).with_name("simulated_gpu_plugin.py"))
 
 
 def on_the_gpu(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    clean = {n: v for n, v in os.environ.items() if not n.startswith("DSABENCH_") and n != "TRITON_INTERPRET"}
     return subprocess.run(
         [sys.executable, "-m", "tests.autotune.simulated_machine", *words],
         capture_output=True,
         text=True,
-        env=clean | {"DSABENCH_CACHE_DIR": str(cache), "COLUMNS": "200"},
+        env=own_environment(cache),
         cwd=ROOT,
         timeout=250,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,19 +18,15 @@ from safetensors.torch import save_file
 from dsabench.autotune.run_records import run_header
 from dsabench.bench.device import cpu_device
 from dsabench.bench.journal import read_journal
+from tests.homes import own_environment
 
 SMALL = ["--dense", "--heads", "8", "--topk", "64", "--device", "cpu"]
-
-
-def environment(home: Path) -> dict[str, str]:
-    clean = {n: v for n, v in os.environ.items() if not n.startswith("DSABENCH_") and n != "TRITON_INTERPRET"}
-    return clean | {"DSABENCH_CACHE_DIR": str(home), "COLUMNS": "200"}
 
 
 def start(home: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "dsabench.cli.app", "compare", *words],
-        env=environment(home),
+        env=own_environment(home),
         cwd=home,
         text=True,
         stdout=subprocess.PIPE,

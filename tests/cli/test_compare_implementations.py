@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from dsabench.autotune.side_by_side.rows import between, order_line
 from dsabench.bench.journal import read_journal
 from dsabench.bench.records import Candidate, Comparison, WorkloadId
 from dsabench.kernels.tuned_table import SCHEMA, keyed_versions
+from tests.homes import own_environment
 
 PLUGIN = str(Path(__file__).parent / "compared_plugin.py")
 TINY = ["--suite", "tiny", "--op", "topk_select", "--budget", "120s"]
@@ -23,12 +23,11 @@ IMPLS = ("torch", "right", "slow", "deceived", "idle")
 
 
 def dsabench(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    clean = {n: v for n, v in os.environ.items() if not n.startswith(("DSABENCH_", "TRITON_INTERPRET"))}
     return subprocess.run(
         [sys.executable, "-m", "dsabench.cli.app", *words],
         capture_output=True,
         text=True,
-        env=clean | {"DSABENCH_CACHE_DIR": str(cache), "COLUMNS": "200"},
+        env=own_environment(cache),
         cwd=cache,
         timeout=200,
     )
