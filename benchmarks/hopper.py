@@ -92,7 +92,7 @@ def pack(out: Path, results: Path) -> Path | None:
         return None
     commit = header.git_commit.split("-")[0][:7]
     target = results / header.device.key / f"{header.started[:10]}-{commit}"
-    for path in sorted(p for p in out.rglob("*") if p.name in KEPT):
+    for path in sorted(p for p in out.rglob("*") if p.name in KEPT and p.stat().st_size):
         place = target / path.relative_to(out)
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".jsonl":
