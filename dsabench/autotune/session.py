@@ -20,7 +20,6 @@ from dsabench.autotune.table import TABLE_NAME, TableError, install, merge_table
 from dsabench.autotune.terminable import terminable
 from dsabench.autotune.tuner import Tuner
 from dsabench.bench.claim import describe, device_type
-from dsabench.bench.device import resolve_device
 from dsabench.bench.effort import EFFORTS
 from dsabench.bench.journal import JournalWriter
 from dsabench.bench.records import Comparison, DeviceRecord, End, Header
@@ -36,7 +35,7 @@ REPORT_RESERVE_S = 10.0
 @dataclass(frozen=True)
 class Request:
     """What a user asked for, parsed but not yet checked against ops, suites and machine. `budget` counts from `begun`; device:
-    `auto`, `cpu`, `cuda` or `cuda:i`; allow_busy: measure on a GPU that others use."""
+    as `resolve_device` returns it; allow_busy: measure on a GPU that others use."""
 
     suite: str
     ops: tuple[str, ...]
@@ -73,13 +72,14 @@ def run_session(request: Request, make_progress: Callable[[Budget], Progress]) -
     """Raises before anything is measured: DeviceError, PluginError, UnknownNameError, SuiteError, OutputError, JournalError,
     ResumeError, WorkerStartError; later WorkerStartError and JournalError (a full disk). An interruption ends in a result, not
     an exception."""
-    device = resolve_device(request.device)
     plugins = tuple(str(Path(p).resolve()) for p in request.plugins)
     for path in plugins:
         load_plugin(path)
     suite = load_suite(request.suite, request.contexts, request.ops)
-    plan = make_plan(suite.workloads, request.impls, device_type(device))
-    opening = Opening(request.out, request.resume, device, request.command, request.budget, plugins, request.allow_busy)
+    plan = make_plan(suite.workloads, request.impls, device_type(request.device))
+    opening = Opening(
+        request.out, request.resume, request.device, request.command, request.budget, plugins, request.allow_busy
+    )
     with opened_worker(opening, make_progress) as (worker, progress):
         header = _header(request, plan, describe(worker))
         with (

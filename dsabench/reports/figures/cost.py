@@ -24,7 +24,7 @@ from dsabench.reports.figures.labels import (
     spaced,
     unit_above,
 )
-from dsabench.reports.figures.roofline import heading
+from dsabench.reports.figures.panel_row import panel_row
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
 from dsabench.reports.quantities import Span
@@ -118,12 +118,8 @@ def draw_cost(panel: CostPanel, theme: Theme, *, narrow: bool) -> tuple[Figure, 
 def draw_cost_grid(panels: list[CostPanel], theme: Theme, title: str, subtitle: str) -> Figure:
     """All panels beside each other, for PNG."""
     width, height = 520.0, 400.0
-    figure = canvas(max(900.0, len(panels) * width), 78 + height, theme)
-    total_w, total_h = figure.get_size_inches() * 72
-    for index, panel in enumerate(panels):
-        left = index * width
-        at = ((left + 20) / total_w, 1 - 88 / total_h)
-        figure.text(*at, panel.name, fontsize=12, fontweight="bold", color=theme.fg, va="center")
+
+    def draw(figure: Figure, panel: CostPanel, left: float) -> None:
         draw_panel(add_axes(figure, left + 66, 126, width - 66 - 66, height - 126 + 30), panel, theme, [])
-    heading(figure, theme, title, subtitle)
-    return figure
+
+    return panel_row(panels, width, height, theme, title, subtitle, draw)

@@ -15,7 +15,7 @@ from dsabench.bench.scaling.points import crossover_of
 from dsabench.reports.dense.rows import Row
 from dsabench.reports.dense.study import Study
 from dsabench.reports.figures.labels import Key, extent, legend, set_ticks, spaced, unit_above
-from dsabench.reports.figures.roofline import heading
+from dsabench.reports.figures.panel_row import panel_row
 from dsabench.reports.figures.svg import TITLED
 from dsabench.reports.figures.theme import Theme, add_axes, canvas, plain
 from dsabench.reports.quantities import Span, format_time, format_time_interval, significant, time_unit
@@ -211,13 +211,9 @@ def draw_stages(panel: StagePanel, theme: Theme, *, narrow: bool) -> tuple[Figur
 def draw_stages_grid(panels: list[StagePanel], theme: Theme, title: str, subtitle: str) -> Figure:
     """All panels beside each other, for PNG."""
     width, height = 560.0, 420.0
-    figure = canvas(max(900.0, len(panels) * width), 78 + height, theme)
-    total_w, total_h = figure.get_size_inches() * 72
-    for index, panel in enumerate(panels):
-        left = index * width
-        at = ((left + 20) / total_w, 1 - 88 / total_h)
-        figure.text(*at, panel.name, fontsize=12, fontweight="bold", color=theme.fg, va="center")
+
+    def draw(figure: Figure, panel: StagePanel, left: float) -> None:
         head = 104 + legend(figure, _keys(panel, theme), left + 20, 104, width - 40, theme) + 44
         draw_panel(add_axes(figure, left + 56, head, width - 56 - 30, height + 78 - head - 48), panel, theme, [])
-    heading(figure, theme, title, subtitle)
-    return figure
+
+    return panel_row(panels, width, height, theme, title, subtitle, draw)
