@@ -44,6 +44,11 @@ def format_time(seconds: float) -> str:
     return f"{significant(seconds / size)} {name}"
 
 
+def format_change(seconds: float) -> str:
+    """`+12.3 µs`, `−1.20 ms`."""
+    return f"{'−' if seconds < 0 else '+' if seconds > 0 else ''}{format_time(abs(seconds))}"
+
+
 def format_time_interval(span: Span) -> str:
     """`2.29–2.33 ms`, in the unit of the value; empty without an interval."""
     if span.low is None or span.high is None:
