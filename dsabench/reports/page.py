@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from dsabench.bench.inspection_records import InspectHeader
 from dsabench.bench.records import Comparison, WorkloadId, WorkloadRecord
 from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
+from dsabench.reports.analysis import Analysis, Depth, analyse
 from dsabench.reports.correctness import CorrectnessRow, correctness_rows
 from dsabench.reports.dense.view import (
     MEMORY_CAPTION,
@@ -34,7 +37,6 @@ from dsabench.reports.gpu.conditions import GpuState, gpu_state
 from dsabench.reports.gpu.predictions import PredictedOp, predicted_ops
 from dsabench.reports.gpu.warm import WarmRow, warm_rows
 from dsabench.reports.inspection import MARKS, Grid, grids_of
-from dsabench.reports.parameters import ParameterStudy, parameter_studies
 from dsabench.reports.sections import Run, Section, context_label, other_axes
 from dsabench.reports.spreadsheet import data_url, formula_safe
 from dsabench.reports.winners import (
@@ -57,17 +59,18 @@ class Detail:
 
     search_panels: int
     finalists: bool
-    studies: int
+    analysis: Depth
 
 
-FULL = Detail(search_panels=search.MOST_PANELS, finalists=True, studies=60)
-LEAN = Detail(search_panels=8, finalists=False, studies=12)
+FULL = Detail(search_panels=search.MOST_PANELS, finalists=True, analysis=Depth(impls=60, contexts=8))
+LEAN = Detail(search_panels=8, finalists=False, analysis=Depth(impls=14, contexts=1))
 
 
 @dataclass(frozen=True)
 class Panel:
     """A small figure of a grid, with what stands above it."""
 
+    op: str
     name: str
     detail: str
     svg: Markup
@@ -98,9 +101,9 @@ class Finale:
     commands: tuple[str, ...]
 
 
-_PARTS = (
+_PARTS = (("roofline", "Roofline"), ("winners", "Winners"), ("speedups", "Speed-ups"))
+_OP_PARTS = (
     ("winners", "Winners"),
-    ("speedups", "Speed-ups"),
     ("latency", "Latency"),
     ("search", "Search"),
     ("parameters", "Parameters"),
@@ -129,11 +132,10 @@ class SectionView:
     speedup: list[Markup]
     speedup_left_out: int
     latency: list[Panel]
-    latency_left_out: int
+    latency_left_out: Counter[str]
     search: list[Panel]
-    search_left_out: int
-    studies: list[ParameterStudy]
-    studies_left_out: int
+    search_left_out: Counter[str]
+    analysis: Analysis
     failures: list[FailureGroup]
     failures_left_out: list[FailureGroup]
     correctness: list[CorrectnessRow]
@@ -154,18 +156,36 @@ class SectionView:
         return bool(self.section.tuning_runs or self.section.trials or self.section.comparisons)
 
     @property
+    def pages(self) -> list[tuple[str, str]]:
+        """Anchors and titles of the pages, in order."""
+        ops = [(self.op_anchor(op), op) for op in self.rows] if self.tuned else []
+        gpu = [(f"{self.anchor}-gpu", "GPU")] if self.gpu or self.warm or self.predicted else []
+        return [(self.anchor, "Overview"), *ops, *gpu, (f"{self.anchor}-provenance", "Provenance")]
+
+    @property
     def parts(self) -> list[tuple[str, str]]:
-        """Anchors and titles for the navigation."""
+        """Anchors and titles of what stands on the overview."""
         dense = [(each.anchor, f"Against dense: {each.study.phase}") for each in self.studies_against_dense]
         lost = [("losses", "Losses")] if self.losses else []
-        found = (
-            ("state", "GPU state", self.gpu),
-            ("warm", "Cold and warm", self.warm),
-            ("predicted", "Predicted", self.predicted),
-        )
-        extra = [(name, title) for name, title, holds in found if holds]
-        names = [*lost, *(_PARTS if self.tuned else ()), *extra, ("provenance", "Provenance")]
-        return [*dense, *((f"{self.anchor}-{name}", title) for name, title in names)]
+        return [
+            *dense,
+            *((f"{self.anchor}-{name}", title) for name, title in [*lost, *(_PARTS if self.tuned else ())]),
+        ]
+
+    def op_parts(self, op: str) -> tuple[tuple[str, str], ...]:
+        """Ends of anchors, and titles, of what stands on an op's page."""
+        return _OP_PARTS if op in self.tried else _OP_PARTS[:1]
+
+    def op_anchor(self, op: str) -> str:
+        """`d1-topk_select`; a name that an anchor cannot hold, or that another op's would meet, is replaced by its place."""
+        if re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", op):
+            return f"{self.anchor}-{op}"
+        return f"{self.anchor}-op{list(self.rows).index(op) + 1}"
+
+    @property
+    def tried(self) -> set[str]:
+        """Ops with a workload: those without were announced and never reached."""
+        return {workload.op for workload in self.section.workloads.values()}
 
     @property
     def trials(self) -> int:
@@ -293,7 +313,6 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
     lat = latency.latency_panels(section, rows)
     panels = search.search_panels(section)
     chosen = panels if len(panels) <= detail.search_panels else search.one_an_op(panels)[: detail.search_panels]
-    studies = parameter_studies(section)
     order = [w.key for op in section.ops for w in section.workloads_of(op)]
     compared = [section.comparisons[key] for key in order if key in section.comparisons]
 
@@ -322,21 +341,25 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         else [],
         speedup_left_out=max(0, len(rated) - speedup.MOST_ROWS),
         latency=[
-            Panel(p.op, p.other, inline_svg(figure, f"{anchor}-latency{i}", f"Latency of {p.op}, {p.other}", titles))
+            Panel(
+                p.op, p.op, p.other, inline_svg(figure, f"{anchor}-latency{i}", f"Latency of {p.op}, {p.other}", titles)
+            )
             for i, p in enumerate(lat[: latency.MOST_PANELS])
             for figure, titles in [latency.draw_latency_panel(p, PAGE, impls)]
         ],
-        latency_left_out=max(0, len(lat) - latency.MOST_PANELS),
+        latency_left_out=Counter(p.op for p in lat[latency.MOST_PANELS :]),
         search=[
             Panel(
-                p.name, other_axes(p.workload), inline_svg(figure, f"{anchor}-search{i}", f"Search of {p.name}", titles)
+                p.workload.op,
+                p.name,
+                other_axes(p.workload),
+                inline_svg(figure, f"{anchor}-search{i}", f"Search of {p.name}", titles),
             )
             for i, p in enumerate(chosen)
             for figure, titles in [search.draw_search_panel(p, PAGE, impls)]
         ],
-        search_left_out=len(panels) - len(chosen),
-        studies=studies[: detail.studies],
-        studies_left_out=max(0, len(studies) - detail.studies),
+        search_left_out=Counter(p.workload.op for p in panels) - Counter(p.workload.op for p in chosen),
+        analysis=analyse(section, detail.analysis),
         failures=groups[:MOST_FAILURE_GROUPS],
         failures_left_out=groups[MOST_FAILURE_GROUPS:],
         correctness=correctness_rows(section),

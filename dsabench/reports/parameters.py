@@ -1,17 +1,15 @@
-"""What each tunable does to the time: the best that can still be reached with a tunable held at a value."""
+"""What each tunable does to the time: the best that can still be reached with it held at a value, and what it explains by itself."""
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 
 from dsabench.bench.records import Status, WorkloadId
-from dsabench.reports.sections import Section, context_of
-
-Value = bool | int | str
+from dsabench.reports.main_effects import MainEffects, main_effects
+from dsabench.reports.tried import Tried, Value
 
 MOST_VALUES = 16
 """of one tunable: as many as a table on a page can hold"""
@@ -32,118 +30,96 @@ class Effect:
     tunable: str
     settings: tuple[Setting, ...]
     spread: float
-    """worst over best slowdown of the settings that passed"""
+    """best time with the worst value over best time with the best one"""
+    explained: float | None
+    """share of the variance of log(time) that no other tunable explains in its place; None without a fit"""
     left_out: int = 0
     """values beyond the best `MOST_VALUES`"""
 
+    @property
+    def best(self) -> Setting:
+        return min((s for s in self.settings if s.slowdown is not None), key=lambda s: s.slowdown or 0.0)
 
-@dataclass(frozen=True)
-class HeatMap:
-    """Slowdown of the best config at each pair of values of the two tunables that matter most."""
-
-    rows: Effect
-    columns: Effect
-    cells: tuple[tuple[float | None, ...], ...]
+    @property
+    def bar(self) -> int:
+        """Per cent of the time with the worst value that the best one saves."""
+        return round(100 * (1 - 1 / self.spread))
 
 
 @dataclass(frozen=True)
 class ParameterStudy:
+    """One implementation of one op on one workload; `effects`: those that change the best time most first."""
+
     op: str
     impl: str
     workload: WorkloadId
     configs: int
+    passed: int
     effects: tuple[Effect, ...]
-    heat: HeatMap | None
+    fit: MainEffects | None
 
 
-def _order(value: Value) -> tuple[int, float, str]:
-    return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
+def best_by_code(codes: np.ndarray, seconds: np.ndarray, count: int) -> np.ndarray:
+    """Least of the finite seconds at each code 0 … count − 1; infinite where there is none."""
+    best = np.full(count, np.inf)
+    usable = (codes >= 0) & np.isfinite(seconds)
+    np.minimum.at(best, codes[usable], seconds[usable])
+    return best
 
 
-def _shown(times: dict[str, list[float | None]], kinds: dict[str, Value]) -> tuple[list[str], int]:
-    """The values to show, in their order: those with the best times where there are too many. And how many are not shown."""
-
-    def best(text: str) -> float:
-        return min((t for t in times[text] if t is not None), default=math.inf)
-
-    shown = sorted(times, key=best)[:MOST_VALUES]
-    return sorted(shown, key=lambda text: _order(kinds[text])), len(times) - len(shown)
+def fastest_codes(best: np.ndarray) -> np.ndarray:
+    """The codes to show, in their order: the MOST_VALUES with the best times where there are more."""
+    return np.sort(np.argsort(best, kind="stable")[:MOST_VALUES])
 
 
-def _fastest(times: list[float | None], best: float) -> float | None:
-    passed = [t for t in times if t is not None]
-    return min(passed) / best if passed else None
-
-
-def _study(op: str, impl: str, workload: WorkloadId, frame: pd.DataFrame) -> ParameterStudy | None:
-    # One time a config: the one measured with the most effort.
-    frame = frame.sort_values("effort", kind="stable").drop_duplicates("config", keep="last")
-    measured: list[tuple[dict[str, Value], float | None]] = [
-        (json.loads(config), float(seconds) if status == Status.PASSED.value and seconds == seconds else None)
-        for config, status, seconds in zip(frame["config"], frame["status"], frame["median_s"], strict=True)
-    ]
-    best = min((t for _, t in measured if t is not None), default=None)
-    if best is None:
+def _effect(tried: Tried, name: str, ran: np.ndarray, fit: MainEffects | None) -> Effect | None:
+    codes, count = tried.codes[name], len(tried.values[name])
+    best = best_by_code(codes, tried.seconds, count)
+    attempts = np.bincount(codes[ran & (codes >= 0)], minlength=count)
+    successes = np.bincount(codes[tried.passed & (codes >= 0)], minlength=count)
+    met = np.flatnonzero(attempts)
+    finite = best[np.isfinite(best)]
+    if len(met) < 2 or not len(finite):
         return None
-    # True, 1 and "1" are three values, and as keys of a dict two of them would be one: they are told apart by their text.
-    names = list(dict.fromkeys(name for config, _ in measured for name in config))
-    effects = []
-    for name in names:
-        kinds: dict[str, Value] = {}
-        by_text: dict[str, list[float | None]] = {}
-        for config, seconds in measured:
-            if name in config:
-                text = json.dumps(config[name])
-                kinds[text] = config[name]
-                by_text.setdefault(text, []).append(seconds)
-        shown, left_out = _shown(by_text, kinds)
-        settings = tuple(
+    fastest = float(np.nanmin(tried.seconds))
+    shown = met[fastest_codes(best[met])]
+    return Effect(
+        tunable=name,
+        settings=tuple(
             Setting(
-                kinds[text],
-                sum(t is not None for t in by_text[text]),
-                len(by_text[text]),
-                _fastest(by_text[text], best),
+                value=tried.values[name][code],
+                passed=int(successes[code]),
+                tried=int(attempts[code]),
+                slowdown=float(best[code]) / fastest if np.isfinite(best[code]) else None,
             )
-            for text in shown
-        )
-        slow = [s.slowdown for s in settings if s.slowdown is not None]
-        if len(settings) > 1 and slow:
-            effects.append(Effect(name, settings, max(slow) / min(slow), left_out))
+            for code in shown
+        ),
+        spread=float(finite.max() / finite.min()),
+        explained=fit.unique.get(name) if fit else None,
+        left_out=len(met) - len(shown),
+    )
+
+
+def study_of(tried: Tried) -> ParameterStudy | None:
+    """None where no tunable was tried at two values."""
+    # What a constraint excludes says nothing of a tunable's effect.
+    ran = tried.status != Status.PRUNED.value
+    fit = main_effects(tried)
+    effects = [effect for name in tried.values if (effect := _effect(tried, name, ran, fit)) is not None]
     if not effects:
         return None
-    effects.sort(key=lambda effect: -effect.spread)
-    heat = None
-    if len(effects) > 1:
-        down, across = sorted(effects[:2], key=lambda effect: -len(effect.settings))
-        heat = _heat(down, across, measured, best)
-    return ParameterStudy(op, impl, workload, len(measured), tuple(effects), heat)
-
-
-def _heat(down: Effect, across: Effect, measured: list[tuple[dict[str, Value], float | None]], best: float) -> HeatMap:
-    pairs: dict[tuple[str, str], list[float | None]] = {}
-    for config, seconds in measured:
-        key = (json.dumps(config.get(down.tunable)), json.dumps(config.get(across.tunable)))
-        pairs.setdefault(key, []).append(seconds)
-    cells = tuple(
-        tuple(_fastest(pairs.get((json.dumps(row.value), json.dumps(col.value)), []), best) for col in across.settings)
-        for row in down.settings
+    effects.sort(key=lambda effect: (-effect.spread, -(effect.explained or 0.0)))
+    return ParameterStudy(
+        op=tried.op,
+        impl=tried.impl,
+        workload=tried.workload,
+        configs=int(ran.sum()),
+        passed=int(tried.passed.sum()),
+        effects=tuple(effects),
+        fit=fit,
     )
-    return HeatMap(down, across, cells)
 
 
-def parameter_studies(section: Section) -> list[ParameterStudy]:
-    """One an implementation of an op: its workload with the most configs that passed, the longest context among equals."""
-    studies = []
-    for (op, impl), group in section.frame.groupby(["op", "impl"], sort=False):
-        # What a constraint excludes says nothing of a tunable's effect, and would fill the maps with dashes.
-        group = group[group["status"] != Status.PRUNED.value]
-        passed = group[group["status"] == Status.PASSED.value]
-        if passed.empty:
-            continue
-        counts = passed.groupby("workload")["config"].nunique()
-        key = max(counts.index, key=lambda k: (int(counts[k]), context_of(section.workloads[k])))
-        study = _study(str(op), str(impl), section.workloads[key], group[group["workload"] == key])
-        if study is not None:
-            studies.append(study)
-    order = {op: index for index, op in enumerate(section.ops)}
-    return sorted(studies, key=lambda s: (order[s.op], s.impl == "torch", s.impl))
+def parameter_studies(by_impl: Iterable[list[Tried]]) -> list[ParameterStudy]:
+    """One an implementation of an op, of the first of its workloads (see `tried_by_impl`)."""
+    return [study for group in by_impl if (study := study_of(group[0])) is not None]
