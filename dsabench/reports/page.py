@@ -191,6 +191,9 @@ class SectionView:
     def trials(self) -> int:
         return len(self.section.trials)
 
+    def trials_of(self, op: str) -> int:
+        return int((self.section.frame["op"] == op).sum())
+
     def impl_class(self, name: str) -> str:
         """The CSS class that gives an implementation the colour of its lines."""
         if name == "torch":
