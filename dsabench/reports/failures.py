@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dsabench.bench.records import Status, Trial
+from dsabench.bench.records import Status, Trial, WorkloadId
 from dsabench.reports.quantities import format_config
 from dsabench.reports.sections import Section, context_label
 
@@ -33,6 +33,7 @@ class FailureGroup:
     impl: str
     reason: str
     count: int
+    workload: WorkloadId
     example_config: str
     example_context: str
     example_number: int
@@ -59,6 +60,7 @@ def failure_groups(section: Section) -> list[FailureGroup]:
             impl=impl,
             reason=shorten(trials[0].reason),
             count=len(trials),
+            workload=trials[0].workload,
             example_config=format_config(trials[0].config),
             example_context=context_label(trials[0].workload),
             example_number=trials[0].number,

@@ -158,7 +158,8 @@ def moment(text: str) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else shorten(text, 40)
 
 
-def _plugins(command: str) -> list[str]:
+def plugin_options(command: str) -> list[str]:
+    """The `--plugin` options of a command line."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -173,5 +174,5 @@ def reproduce_command(run: Run, workload: WorkloadId, impl: str) -> str:
     words = ["dsabench", "tune", "--suite", header.suite, "--op", workload.op, "--impl", impl]
     words += ["--impl", "torch"] if impl != "torch" else []
     words += ["--context", context_label(workload), "--strategy", header.strategy, "--effort", header.effort]
-    words += ["--seed", str(header.seed), "--device", header.device.type, *_plugins(header.command)]
+    words += ["--seed", str(header.seed), "--device", header.device.type, *plugin_options(header.command)]
     return shlex.join([*words, "--out", "rerun"])
