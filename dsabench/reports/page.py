@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from dsabench.bench.inspection_file import Inspections
 from dsabench.bench.inspection_records import InspectHeader
-from dsabench.bench.records import Comparison, WorkloadId, WorkloadRecord
+from dsabench.bench.records import WorkloadId, WorkloadRecord
 from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
 from dsabench.reports.analysis import Analysis, Depth, analyse
@@ -44,13 +44,10 @@ from dsabench.reports.winners import (
     changed_tunables,
     describe_ties,
     fastest_rows,
-    roofline_fraction,
     winner_rows,
 )
 
 MOST_FAILURE_GROUPS = 150
-WIDEST_SPREAD = 0.25
-"""of the rounds' scale; what lies beyond stands at its edge"""
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,11 @@ class Detail:
     """How much the page carries. `FULL` unless that page would be too large to send around."""
 
     search_panels: int
-    finalists: bool
     analysis: Depth
 
 
-FULL = Detail(search_panels=search.MOST_PANELS, finalists=True, analysis=Depth(impls=60, contexts=8))
-LEAN = Detail(search_panels=8, finalists=False, analysis=Depth(impls=14, contexts=1))
+FULL = Detail(search_panels=search.MOST_PANELS, analysis=Depth(impls=60, contexts=8, finals=True))
+LEAN = Detail(search_panels=8, analysis=Depth(impls=14, contexts=1, finals=False))
 
 
 @dataclass(frozen=True)
@@ -76,36 +72,13 @@ class Panel:
     svg: Markup
 
 
-@dataclass(frozen=True)
-class Finalist:
-    """One config of a comparison. `ticks` is an SVG path of its rounds about its median, on the comparison's scale."""
-
-    impl: str
-    config: str
-    time: quantities.Span
-    n: int
-    fraction: float | None
-    verdict: str
-    ticks: str
-
-
-@dataclass(frozen=True)
-class Finale:
-    """A comparison: its configs fastest first, and the commands that measure it again."""
-
-    workload: WorkloadId
-    noise: float
-    spread: float
-    """half the width of the rounds' scale, relative to each config's median"""
-    finalists: tuple[Finalist, ...]
-    commands: tuple[str, ...]
-
-
-_PARTS = (("roofline", "Roofline"), ("winners", "Winners"), ("speedups", "Speed-ups"))
+_PARTS = (("roofline", "Roofline"), ("winners", "Winners"), ("speedups", "Speed-ups"), ("movers", "Time saved"))
 _OP_PARTS = (
     ("winners", "Winners"),
     ("latency", "Latency"),
     ("search", "Search"),
+    ("samples", "Distributions"),
+    ("heat", "Maps"),
     ("parameters", "Parameters"),
     ("finalists", "Finalists"),
     ("failures", "Failures"),
@@ -139,8 +112,6 @@ class SectionView:
     failures: list[FailureGroup]
     failures_left_out: list[FailureGroup]
     correctness: list[CorrectnessRow]
-    finales: list[Finale]
-    finales_left_out: int
     impls: list[str]
     csv: str
     studies_against_dense: list[StudyView]
@@ -211,60 +182,6 @@ class SectionView:
         return (self.section.tuning_runs or self.section.runs)[-1]
 
 
-def _finale(section: Section, comparison: Comparison) -> Finale:
-    candidates = comparison.candidates
-    # Against its own median: on one scale of seconds a slow rival would press all others into a dot.
-    deviations = [abs(seconds / c.median_s - 1) for c in candidates for seconds in c.rounds_s]
-    spread = min(max([*deviations, 0.01]), WIDEST_SPREAD)
-    verdicts: dict[int, list[str]] = {}
-    for outcome in comparison.winners.values():
-        verdicts.setdefault(outcome.winner, []).append("winner")
-        for index in outcome.ties:
-            verdicts.setdefault(index, []).append("tie with the winner")
-        if outcome.default is not None:
-            verdicts.setdefault(outcome.default, []).append("default")
-
-    def at(deviation: float) -> float:
-        return round(100 + 97 * max(-1.0, min(1.0, deviation / spread)), 1)
-
-    finalists = []
-    for index, c in sorted(enumerate(candidates), key=lambda item: item[1].median_s):
-        thinned = c.rounds_s[:: max(1, len(c.rounds_s) // 40)]
-        best = comparison.winners.get(c.impl)
-        words = verdicts.get(index, [])
-        if best is not None and index != best.winner and index not in best.ties:
-            gap = c.median_s / candidates[best.winner].median_s
-            words = [*words, f"{quantities.format_ratio(gap)} its winner's time"]
-        finalists.append(
-            Finalist(
-                impl=c.impl,
-                config=quantities.format_config(c.config),
-                time=quantities.Span(c.median_s, c.low_s, c.high_s),
-                n=c.n,
-                fraction=roofline_fraction(section, comparison.workload, c.median_s, c.roofline_fraction),
-                verdict=", ".join(words),
-                ticks="".join(f"M{at(seconds / c.median_s - 1)} 3V13" for seconds in thinned),
-            )
-        )
-    run = _run_of(section, comparison)
-    return Finale(
-        comparison.workload,
-        comparison.noise,
-        spread,
-        tuple(finalists),
-        tuple(summary.reproduce_command(run, comparison.workload, impl) for impl in sorted(comparison.winners)),
-    )
-
-
-def _run_of(section: Section, comparison: Comparison) -> Run:
-    """The run that made a comparison: the last run of its journal."""
-    for run in reversed(section.runs):
-        journal = next(j for j in section.journals if j.path == run.path)
-        if any(comparison is each for each in journal.comparisons):
-            return run
-    return section.runs[-1]
-
-
 _CSV_COLUMNS = [
     *("device", "op", "context", "axes", "impl", "state", "config", "default_config"),
     *("median_s", "low_s", "high_s", "default_s"),
@@ -316,8 +233,6 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
     lat = latency.latency_panels(section, rows)
     panels = search.search_panels(section)
     chosen = panels if len(panels) <= detail.search_panels else search.one_an_op(panels)[: detail.search_panels]
-    order = [w.key for op in section.ops for w in section.workloads_of(op)]
-    compared = [section.comparisons[key] for key in order if key in section.comparisons]
 
     def roof(narrow: bool) -> tuple[Figure, list[str]]:
         return roofline.draw_roofline(section, dots, PAGE, narrow=narrow)
@@ -362,12 +277,10 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
             for figure, titles in [search.draw_search_panel(p, PAGE, impls)]
         ],
         search_left_out=Counter(p.workload.op for p in panels) - Counter(p.workload.op for p in chosen),
-        analysis=analyse(section, detail.analysis),
+        analysis=analyse(section, rows, anchor, detail.analysis),
         failures=groups[:MOST_FAILURE_GROUPS],
         failures_left_out=groups[MOST_FAILURE_GROUPS:],
         correctness=correctness_rows(section),
-        finales=[_finale(section, comparison) for comparison in compared] if detail.finalists else [],
-        finales_left_out=0 if detail.finalists else len(compared),
         impls=impls,
         csv=data_url(winners_csv(section, rows)),
         studies_against_dense=study_views(section, anchor),
@@ -408,6 +321,8 @@ def _environment() -> jinja2.Environment:
         "ratio": quantities.format_ratio,
         "ratio_interval": quantities.format_ratio_interval,
         "percent": quantities.format_percent,
+        "signed_percent": quantities.format_signed_percent,
+        "change": quantities.format_change,
         "flop_rate": quantities.format_flop_rate,
         "byte_rate": quantities.format_byte_rate,
         "flops": quantities.format_flops,
@@ -443,7 +358,8 @@ def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence
     environment = _environment()
     views = [view_section(section, f"d{index + 1}", detail) for index, section in enumerate(sections)]
     # The style sheet is the package's own, and must not be escaped: `>` is a combinator.
-    css = Markup(environment.loader.get_source(environment, "report.css")[0])  # type: ignore[union-attr]
+    sheets = ("report.css", "analysis.css")
+    css = Markup("".join(environment.loader.get_source(environment, name)[0] for name in sheets))  # type: ignore[union-attr]
     return environment.get_template("report.html").render(
         views=views,
         inspections=[InspectionView(found.header, grids_of(found)) for found in inspections],

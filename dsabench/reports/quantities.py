@@ -105,6 +105,11 @@ def format_percent(fraction: float) -> str:
     return f"{percent:.0f} %" if percent >= 9.95 else f"{significant(percent, 2)} %"
 
 
+def format_signed_percent(fraction: float) -> str:
+    """0.0123 as `+1.2 %`, -0.4 as `−40 %`."""
+    return f"{'−' if fraction < 0 else '+' if fraction > 0 else ''}{format_percent(abs(fraction))}"
+
+
 def format_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"

@@ -79,7 +79,7 @@ def _span(ratio: Ratio | None) -> Span | None:
     return None if ratio is None else Span(ratio.ratio, ratio.low, ratio.high)
 
 
-def _rivals(comparison: Comparison) -> tuple[str, ...]:
+def rivals_of(comparison: Comparison) -> tuple[str, ...]:
     """Who ties with the fastest. The journal says that there is a tie; the gap in medians says with whom."""
     if not comparison.best_is_tie:
         return ()
@@ -102,7 +102,7 @@ def _compared(section: Section, comparison: Comparison, impl: str, frame: pd.Dat
     outcome = comparison.winners[impl]
     winner = comparison.candidates[outcome.winner]
     default = comparison.candidates[outcome.default] if outcome.default is not None else None
-    rivals = _rivals(comparison)
+    rivals = rivals_of(comparison)
     fastest = impl == comparison.best_impl
     return WinnerRow(
         workload=comparison.workload,
