@@ -13,8 +13,8 @@ def device_file_name(name: str) -> str:
 
 
 def safe_word(text: str) -> str:
-    """Letters, digits, `.`, `+` and `-` stay, all else becomes `_`; no dot at either end; at most 120 characters."""
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text)[:120].strip("._")
+    """Letters, digits, `.`, `+` and `-` stay, all else becomes `_`; no dot at either end; at most 80 characters."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text)[:80].strip("._")
 
 
 def axis_words(axes: Mapping[str, int]) -> list[str]:

@@ -49,16 +49,17 @@ def write_serving(found: Sequence[Tuned], out: Path, also_for: Sequence[str] = (
 
 def _by_file(found: Iterable[Tuned]) -> dict[Path, list[Tuned]]:
     """By file, as yet without device name: those of one op, implementation and shape, and of one compiler. Raises ExportError when
-    two devices would share a name."""
+    two devices, or two implementations whose names differ in signs that a file name cannot have, would share a file."""
     groups: dict[Path, list[Tuned]] = {}
     for tuned in sorted(found, key=lambda t: (t.device_key, t.what)):
         others = {name: value for name, value in tuned.axes.items() if name != CONTEXT_AXIS}
         name = ",".join([f"op={safe_word(tuned.op)}", f"impl={safe_word(tuned.impl)}", *axis_words(others)])
         groups.setdefault(Path(_version_folder(tuned)) / name, []).append(tuned)
     for group in groups.values():
-        keys = sorted({tuned.device_key for tuned in group})
-        if len(keys) > 1:
-            raise ExportError(f"files hold one device, these sources are of {keys[0]} and {keys[1]}; export them apart")
+        owners = sorted({(tuned.device_key, f"{tuned.op}/{tuned.impl}") for tuned in group})
+        if len(owners) > 1:
+            first, second = (f"{what} on {device}" for device, what in owners[:2])
+            raise ExportError(f"{first} and {second} would share a file; export them apart")
     return groups
 
 

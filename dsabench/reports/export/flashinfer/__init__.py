@@ -1,0 +1,1 @@
+"""A flashinfer-bench dataset: definitions, solutions, workloads, traces."""

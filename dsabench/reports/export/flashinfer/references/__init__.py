@@ -1,0 +1,1 @@
+"""The reference code of the definitions: each file is the text of one, so it imports nothing but torch."""
