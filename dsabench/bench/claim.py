@@ -29,17 +29,24 @@ def claimed_worker(
 ) -> Iterator[Worker]:
     """A worker on `device` (as `resolve_device` returns it), which is ours until the block ends; `command` is told to others who
     want it. Raises GpuBusyError when others use it and `allow_busy` does not say that this is known."""
+    with (
+        claimed_device(device, command, allow_busy) as environment,
+        Worker(log, plugins, on_stage, environment, device_type(device)) as worker,
+    ):
+        yield worker
+
+
+@contextmanager
+def claimed_device(device: str, command: str, allow_busy: bool = False) -> Iterator[dict[str, str | None]]:
+    """The environment that binds a worker to `device`, which is ours until the block ends. Raises GpuBusyError as
+    `claimed_worker`."""
     if device == "cpu":
-        with Worker(log, plugins, on_stage) as worker:
-            yield worker
+        yield {}
         return
     from dsabench.bench.gpu.claim import claimed_gpu
 
-    with (
-        claimed_gpu(int(device.partition(":")[2]), command, allow_busy) as environment,
-        Worker(log, plugins, on_stage, environment, "cuda") as worker,
-    ):
-        yield worker
+    with claimed_gpu(int(device.partition(":")[2]), command, allow_busy) as environment:
+        yield environment
 
 
 def describe(worker: Worker) -> DeviceRecord:

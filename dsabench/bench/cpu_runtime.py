@@ -105,11 +105,15 @@ class WallStopwatch:
         self._clock = WallClock()
         self._calls = 1
 
-    def prepare(self, sample_s: float) -> None:
+    def prepare(self, sample_s: float) -> int:
         call_s = self._clock.measure(self._call, self._rotation.take(1))
         if call_s < _WARM_UP_BELOW_S:
             _, call_s = warm_up(self._call, self._rotation, self._clock, 0.0)
         self._calls = calls_for(sample_s, call_s, self._rotation.copies if self._flush else 100_000)
+        return self._calls
+
+    def settle(self, calls: int) -> None:
+        self._calls = calls
 
     def sample(self) -> float:
         if self._flush:

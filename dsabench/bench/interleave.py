@@ -31,7 +31,7 @@ def run_compare(job: CompareJob, benches: Benches, runtime: Runtime, tell: Tell)
     failed: dict[int, str] = {}
     rounds: list[list[float]] = [[] for _ in runners]
 
-    def attempt(entry: int, run: Callable[[Stopwatch], None]) -> None:
+    def attempt(entry: int, run: Callable[[Stopwatch], object]) -> None:
         tell(Stage("confirm", entry))
         try:
             with kernel_faults(runtime):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dsabench.bench.effort import TimingPolicy
+from dsabench.bench.messages import Failure, Ready, Stage
 from dsabench.bench.records import (
     Ceilings,
     CheckRecord,
@@ -192,28 +193,91 @@ class PipelineOutcome:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A worker's sign of life: what it does now. In a comparison `entry` is the one that runs."""
+class OffersJob:
+    """Which implementations can run these workloads here, and with which config by default. impls: only these; empty: all that are
+    no baseline. Result: Offers."""
 
-    text: str
-    entry: int = -1
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A worker's first message: modules and plugins are loaded."""
+    workloads: tuple[Workload, ...]
+    impls: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A job that raised where no kernel is to blame (inputs that do not fit, a reference that fails)."""
+class Offer:
+    """source: hash of the implementation's source, "" where it has none."""
 
+    workload: Workload
+    impl: str
+    config: ConfigValues
+    source: str
+
+
+@dataclass(frozen=True)
+class Offers:
+    """left_out: `op/impl` → why it cannot run here."""
+
+    offers: tuple[Offer, ...]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True)
+class HoldJob:
+    """Get one config ready to be sampled (SampleJob), in the place of what was held before.
+
+    check: hold its outputs to the reference first; sample_s: least length of a sample; slow_by: make every call that much slower
+    (relative) by work of known duration, to see whether it is found. Result: Held.
+    """
+
+    workload: Workload
+    impl: str
+    config: ConfigValues
+    sample_s: float
+    check: bool
+    slow_by: float = 0.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """inputs: `workbench.fingerprint` of what it runs on; calls: that make a sample; lost: as in TrialOutcome."""
+
+    status: Status
     reason: str
-    trace: str
-    out_of_memory: bool
+    inputs: dict[str, int]
+    calls: int = 0
+    lost: bool = False
 
 
-Job = DescribeJob | SelfCheckJob | CeilingsJob | PrepareJob | TrialJob | CompareJob | VerifyJob | LossJob | PipelineJob
+@dataclass(frozen=True)
+class SampleJob:
+    """Time what is held: samples of `calls` calls until they last `seconds` together, at most `most`. Result: Sampled."""
+
+    calls: int
+    seconds: float
+    most: int
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """seconds: of a call, the median of the samples; None where the kernel failed, for `reason`."""
+
+    seconds: float | None
+    reason: str = ""
+    lost: bool = False
+
+
+Job = (
+    DescribeJob
+    | SelfCheckJob
+    | CeilingsJob
+    | PrepareJob
+    | TrialJob
+    | CompareJob
+    | VerifyJob
+    | LossJob
+    | PipelineJob
+    | OffersJob
+    | HoldJob
+    | SampleJob
+)
 Result = (
     DeviceRecord
     | SelfChecks
@@ -224,5 +288,8 @@ Result = (
     | VerifyOutcome
     | LossPoints
     | PipelineOutcome
+    | Offers
+    | Held
+    | Sampled
 )
 Message = Stage | Ready | Failure | Result

@@ -28,8 +28,12 @@ class Timed:
 class Stopwatch(Protocol):
     """Times one config again and again, between the samples of others."""
 
-    def prepare(self, sample_s: float) -> None:
-        """Warms up and settles how many calls make a sample of `sample_s` seconds."""
+    def prepare(self, sample_s: float) -> int:
+        """Warms up and settles how many calls make a sample of `sample_s` seconds: that many."""
+        ...
+
+    def settle(self, calls: int) -> None:
+        """Makes a sample of so many calls, or of the next more that it can: those who are compared take as many as the others."""
         ...
 
     def sample(self) -> float:

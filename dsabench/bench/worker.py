@@ -56,7 +56,8 @@ class Worker:
     """One worker process, started at the first job and again after each crash or hang. Not for use from several threads.
 
     device: `cpu`, or `cuda` for the one GPU that `environment` lets it see. environment: what it finds in its environment
-    besides what every worker does; None: a variable it must not find.
+    besides what every worker does; None: a variable it must not find. kernels: folder of another tree's `dsabench.kernels` that it
+    uses instead of ours.
     """
 
     def __init__(
@@ -66,13 +67,16 @@ class Worker:
         on_stage: Callable[[Stage], None] | None = None,
         environment: Mapping[str, str | None] | None = None,
         device: str = "cpu",
+        kernels: Path | None = None,
     ) -> None:
         self.log = log
         self.plugins = plugins
         self.on_stage = on_stage
         self.environment = environment or {}
         self.device = device
+        self.kernels = kernels
         self.starts = 0
+        self._ready = False
         self._process: Any = None
         self._jobs: Connection | None = None
         self._lifeline: Connection | None = None
@@ -92,15 +96,26 @@ class Worker:
             raise self._death(None) from None
         return self._answer(timeout_s)
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Starts the process and does not wait: several workers then import at once. Like all of this class it changes the
+        environment for a moment, so not from several threads."""
         if self._process is not None:
             return
+        self._ready = False
         context = multiprocessing.get_context("spawn")
         self._jobs, theirs = context.Pipe()
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self._process = context.Process(
             target=worker_main,
-            args=(theirs, lifeline, str(self.log), self.device, self.plugins, os.getpid()),
+            args=(
+                theirs,
+                lifeline,
+                str(self.log),
+                self.device,
+                self.plugins,
+                self.kernels and str(self.kernels),
+                os.getpid(),
+            ),
             daemon=True,
         )
         with child_environment({**worker_environment(), **self.environment}):
@@ -108,6 +123,12 @@ class Worker:
         theirs.close()
         lifeline.close()
         self.starts += 1
+
+    def start(self) -> None:
+        """Waits until the process is ready for jobs; launches it where that was not done. Raises WorkerStartError."""
+        self.launch()
+        if self._ready:
+            return
         try:
             ready = self._answer(START_TIMEOUT_S)
         except JobFailed as failed:
@@ -116,6 +137,7 @@ class Worker:
         except (WorkerDied, WorkerTimeout) as error:
             raise WorkerStartError(f"the worker cannot start: {error.reason}; its output is in {self.log}") from error
         assert isinstance(ready, Ready)
+        self._ready = True
 
     def _answer(self, timeout_s: float) -> Any:
         assert self._jobs is not None

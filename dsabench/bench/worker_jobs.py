@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dsabench.bench.holding import Holder
 from dsabench.bench.interleave import run_compare
 from dsabench.bench.jobs import (
     CeilingsJob,
     CompareJob,
     DescribeJob,
+    HoldJob,
     Job,
     LossJob,
+    OffersJob,
     PipelineJob,
     Prepared,
     PrepareJob,
     Result,
+    SampleJob,
     SelfCheckJob,
     SelfChecks,
     Stage,
@@ -22,6 +26,7 @@ from dsabench.bench.jobs import (
     VerifyJob,
 )
 from dsabench.bench.losses.run import run_losses
+from dsabench.bench.offers import find_offers
 from dsabench.bench.pipeline.measure import run_pipeline
 from dsabench.bench.runtime import open_runtime
 from dsabench.bench.selfcheck import run_selfcheck
@@ -39,6 +44,7 @@ class Workshop:
             load_plugin(path)
         self._runtime = open_runtime(device)
         self._benches = Benches(self._runtime.device, self._runtime.kept_bytes)
+        self._holder = Holder(self._benches, self._runtime, tell)
         self._tell = tell
 
     def do(self, job: Job) -> Result:
@@ -63,3 +69,9 @@ class Workshop:
                 return run_losses(job, self._runtime, self._tell)
             case PipelineJob():
                 return run_pipeline(job, self._runtime, self._tell)
+            case OffersJob():
+                return find_offers(job, self._runtime.device.type)
+            case HoldJob():
+                return self._holder.hold(job)
+            case SampleJob():
+                return self._holder.sample(job)

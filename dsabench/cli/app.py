@@ -12,7 +12,7 @@ import typer
 
 from dsabench.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, fail
 
-COMMANDS = ("tune", "compare", "report", "export", "verify", "inspect", "list", "doctor")
+COMMANDS = ("tune", "compare", "gate", "report", "export", "verify", "inspect", "list", "doctor")
 """Each is the function of that name in `dsabench/cli/<name>.py` (`list_` in `list.py`)."""
 
 # Click's UsageError by a way that holds for typer with its own copy of click and for typer beside the package.

@@ -50,7 +50,7 @@ class GpuStopwatch:
         self.calls = 1
         self.warmup_calls = 0
 
-    def prepare(self, sample_s: float) -> None:
+    def prepare(self, sample_s: float) -> int:
         call_s = math.inf
         for _ in range(3):  # the first compiles and allocates; the clock wakes
             call_s = min(call_s, self.clock.measure(self.call, self.rotation.take(1)))
@@ -60,7 +60,11 @@ class GpuStopwatch:
             self.clock = GraphClock(self.stream, self.backlog, self.call, list(range(self.rotation.copies)))
             self.rotation.last = self.rotation.copies - 1  # where every recorded round ends
         most = self.rotation.copies if self.flush else _MOST_CALLS
-        self.calls = _whole(calls_for(sample_s, call_s, most), self.clock.calls_multiple)
+        self.settle(calls_for(sample_s, call_s, most))
+        return self.calls
+
+    def settle(self, calls: int) -> None:
+        self.calls = _whole(calls, self.clock.calls_multiple)
 
     def warm_up(self, seconds: float) -> float:
         """Repeats samples for so long. Returns the seconds in which the GPU worked: what it was held for does not count."""

@@ -1,0 +1,156 @@
+"""Baseline, baseline again, candidate: three workers on one device that take turns, one sample of each a round."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from dsabench.bench.gate.estimate import Pass
+from dsabench.bench.gate.pairing import OfferPair
+from dsabench.bench.jobs import Held, HoldJob, Job, Sampled, SampleJob
+from dsabench.bench.records import Status
+from dsabench.bench.worker import JobFailed, Worker, WorkerDied, WorkerTimeout
+
+SAMPLES = 3  # a round's time is their median: one hiccup does not decide a round
+Side = Literal["baseline", "candidate", "gate"]
+SIDES: tuple[Side, Side, Side] = ("baseline", "baseline", "candidate")
+"""By worker."""
+
+
+@dataclass(frozen=True)
+class RoundPolicy:
+    """rounds of one row in one pass: until `seconds` have passed, but at least `least` and at most `most`. round_s: least time of
+    one side in a round; timeout_s: of one job."""
+
+    least: int
+    most: int
+    seconds: float
+    round_s: float
+    timeout_s: float
+
+
+CPU_ROUNDS = RoundPolicy(least=9, most=31, seconds=1.0, round_s=4e-3, timeout_s=120.0)
+"""Of 25 rounds on two cores with neighbours, the paired median differed between two processes of the same code by 1 to 2 %; most of it
+would be there between two halves of the rounds, too."""
+GPU_ROUNDS = RoundPolicy(least=9, most=41, seconds=1.0, round_s=3e-3, timeout_s=120.0)
+"""Reasoned, not yet chosen by measuring on a GPU."""
+
+
+class RowFault(NamedTuple):
+    """Why a row has no times in this pass. side: whose fault it is; `gate` for inputs, references and what is nobody's kernel."""
+
+    side: Side
+    reason: str
+
+
+class Trio:
+    """`make()` builds the three workers, not yet started. A context: they are gone at its end."""
+
+    def __init__(self, make: Callable[[], Sequence[Worker]], policy: RoundPolicy) -> None:
+        self._make = make
+        self._policy = policy
+        self._workers: list[Worker] = []
+        self._threads = ThreadPoolExecutor(3, "gate")
+
+    def __enter__(self) -> Trio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._threads.shutdown()
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []
+
+    def fresh(self) -> tuple[Worker, Worker, Worker]:
+        """Three new processes, ready for jobs: what a process is dealt once is dealt anew. Raises WorkerStartError."""
+        self._end()
+        self._workers = list(self._make())
+        self._ready()
+        first, second, third = self._workers
+        return first, second, third
+
+    def _ready(self) -> None:
+        for worker in self._workers:
+            worker.launch()
+        for worker in self._workers:
+            worker.start()
+
+    def measure(self, pair: OfferPair, check: bool, slow_by: float, seed: int) -> Pass | RowFault:
+        """Both offers of the pair on the same inputs. check: hold both sides' outputs to the reference first; slow_by: of the
+        candidate, see HoldJob; seed: of the order within the rounds. Raises WorkerStartError."""
+        assert pair.baseline is not None
+        assert pair.candidate is not None
+        self._ready()
+        jobs = [
+            HoldJob(pair.workload, o.impl, o.config, self._policy.round_s / SAMPLES, checked, slower)
+            for o, checked, slower in (
+                (pair.baseline, check, 0.0),
+                (pair.baseline, False, 0.0),
+                (pair.candidate, check, slow_by),
+            )
+        ]
+        # At once: nothing is timed yet, and inputs and references take their time.
+        held = [
+            self._seen(*each) for each in zip(range(3), self._threads.map(self._do, self._workers, jobs), strict=True)
+        ]
+        fault = _fault_of(held)
+        if fault is not None:
+            return fault
+        ready = [result for result in held if isinstance(result, Held)]
+        if ready[0].inputs != ready[2].inputs:
+            return RowFault("gate", "the two trees make other inputs of this workload: their times cannot be compared")
+        return self._rounds(min(each.calls for each in ready), seed)
+
+    def _seen(self, number: int, result: Held | Sampled | RowFault) -> Held | Sampled | RowFault:
+        """A worker that can run nothing more is gone; a kernel that failed is a fault of the tree whose worker ran it."""
+        if isinstance(result, RowFault):
+            return result if result.side == "gate" else result._replace(side=SIDES[number])
+        if result.lost:
+            self._workers[number].kill()
+        if isinstance(result, Held) and result.status is not Status.PASSED:
+            return RowFault(SIDES[number], f"{result.status}: {result.reason}")
+        if isinstance(result, Sampled) and result.seconds is None:
+            return RowFault(SIDES[number], result.reason)
+        return result
+
+    def _rounds(self, calls: int, seed: int) -> Pass | RowFault:
+        policy, order = self._policy, random.Random(seed)
+        times: list[list[float]] = [[], [], []]
+        job = SampleJob(calls, policy.round_s, SAMPLES)
+        begin = time.monotonic()
+        while len(times[0]) < policy.most:
+            if len(times[0]) >= policy.least and time.monotonic() - begin >= policy.seconds:
+                break
+            for number in order.sample(range(3), 3):
+                result = self._seen(number, self._do(self._workers[number], job))
+                if isinstance(result, RowFault):
+                    return result
+                assert isinstance(result, Sampled)
+                assert result.seconds is not None
+                times[number].append(result.seconds)
+        return Pass(*(tuple(each) for each in times))
+
+    def _do(self, worker: Worker, job: Job) -> Held | Sampled | RowFault:
+        try:
+            result: Held | Sampled = worker.do(job, self._policy.timeout_s)
+            return result
+        except (WorkerDied, WorkerTimeout) as error:
+            return RowFault("candidate", error.reason)
+        except JobFailed as error:
+            return RowFault("gate", error.failure.reason)
+
+
+def _fault_of(results: Sequence[object]) -> RowFault | None:
+    """What keeps a row from being timed: nobody's fault where both trees fail alike."""
+    faults = [result for result in results if isinstance(result, RowFault)]
+    sides = {fault.side for fault in faults}
+    if {"baseline", "candidate"} <= sides:
+        return RowFault("gate", f"it fails on both sides: {faults[0].reason}")
+    return next((fault for fault in faults if fault.side == "gate"), faults[0] if faults else None)

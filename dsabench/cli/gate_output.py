@@ -1,0 +1,103 @@
+"""What every gate ends with: its verdict on the terminal, its files, GitHub's annotations and summary, its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsabench.cli.errors import CommandError, UsageError, one_line
+
+if TYPE_CHECKING:
+    from dsabench.bench.gate.records import GateResult
+
+EXIT_INVALID = 4
+MOST_SHOWN = 40
+"""Rows on the terminal, the worst; the files hold all."""
+
+
+@contextmanager
+def as_gate() -> Iterator[None]:
+    """Whatever goes wrong in a gate is no regression: it exits INVALID, not 1."""
+    from dsabench.cli.known_errors import known_errors
+
+    try:
+        with known_errors():
+            yield
+    except UsageError:
+        raise
+    except CommandError as error:
+        raise CommandError(str(error), EXIT_INVALID) from error
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        raise CommandError(
+            f"internal: {type(error).__name__}: {one_line(error)}; run again with --debug for the traceback",
+            EXIT_INVALID,
+        ) from error
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """out: the folder for the files; github: None where the environment decides."""
+
+    out: Path
+    github: bool | None
+    as_json: bool
+
+    def write(self, result: GateResult) -> int:
+        """Shows and writes the result. Returns the exit code of its verdict."""
+        from dsabench.reports.gate.write import GateOutputError, write_outputs
+
+        try:
+            written = write_outputs(result, self.out)
+        except GateOutputError as error:
+            raise CommandError(str(error)) from error
+        if self.as_json:
+            print(result.model_dump_json(indent=1))
+        else:
+            _show(result)
+            print(f"written: {', '.join(str(path) for path in written.values())}")
+        if self._on_github():
+            _tell_github(result, to=sys.stderr if self.as_json else sys.stdout)
+        return result.exit_code
+
+    def _on_github(self) -> bool:
+        return os.environ.get("GITHUB_ACTIONS") == "true" if self.github is None else self.github
+
+
+def _tell_github(result: GateResult, to: object) -> None:
+    from dsabench.reports.gate.annotations import annotations
+    from dsabench.reports.gate.markdown import render_markdown
+
+    for line in annotations(result):
+        print(line, file=to)  # type: ignore[call-overload]
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    try:
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(render_markdown(result))
+    except OSError as error:
+        raise CommandError(f"cannot write the job's summary {summary}: {error.strerror}") from error
+
+
+def _show(result: GateResult) -> None:
+    from rich.console import Console
+
+    from dsabench.cli.gate_table import gate_table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width; nothing is to be cut off in a log
+    if result.rows:
+        console.print(gate_table(result.rows[:MOST_SHOWN]))
+        if len(result.rows) > MOST_SHOWN:
+            console.print(f"{len(result.rows) - MOST_SHOWN} more rows are in the files", style="dim", highlight=False)
+    for notice in result.notices:
+        console.print(f"note: {notice}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{result.verdict}: {result.reason}", style="bold", highlight=False, markup=False, soft_wrap=True)
