@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +17,8 @@ from dsabench.bench.records import WorkloadId, WorkloadRecord
 from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
 from dsabench.reports.analysis import Analysis, Depth, analyse
+from dsabench.reports.assets import assets
+from dsabench.reports.commands import Commands, commands_of
 from dsabench.reports.correctness import CorrectnessRow, correctness_rows
 from dsabench.reports.dense.view import (
     MEMORY_CAPTION,
@@ -37,8 +36,9 @@ from dsabench.reports.gpu.conditions import GpuState, gpu_state
 from dsabench.reports.gpu.predictions import PredictedOp, predicted_ops
 from dsabench.reports.gpu.warm import WarmRow, warm_rows
 from dsabench.reports.inspection import MARKS, Grid, grids_of
-from dsabench.reports.sections import Run, Section, context_label, other_axes
-from dsabench.reports.spreadsheet import data_url, formula_safe
+from dsabench.reports.sections import Run, Section, context_label, context_of, other_axes
+from dsabench.reports.spreadsheet import data_url
+from dsabench.reports.trials import TrialTable, trial_table
 from dsabench.reports.winners import (
     WinnerRow,
     changed_tunables,
@@ -46,6 +46,7 @@ from dsabench.reports.winners import (
     fastest_rows,
     winner_rows,
 )
+from dsabench.reports.winners_file import winners_csv, winners_json
 
 MOST_FAILURE_GROUPS = 150
 
@@ -55,11 +56,12 @@ class Detail:
     """How much the page carries. `FULL` unless that page would be too large to send around."""
 
     search_panels: int
+    trials: int
     analysis: Depth
 
 
-FULL = Detail(search_panels=search.MOST_PANELS, analysis=Depth(impls=60, contexts=8, finals=True))
-LEAN = Detail(search_panels=8, analysis=Depth(impls=14, contexts=1, finals=False))
+FULL = Detail(search_panels=search.MOST_PANELS, trials=4000, analysis=Depth(impls=60, contexts=8, finals=True))
+LEAN = Detail(search_panels=8, trials=1000, analysis=Depth(impls=14, contexts=1, finals=False))
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ class SectionView:
     correctness: list[CorrectnessRow]
     impls: list[str]
     csv: str
+    json: str
+    trial_table: TrialTable
+    commands: Commands
     studies_against_dense: list[StudyView]
     losses: LossView | None
     gpu: GpuState | None
@@ -131,7 +136,8 @@ class SectionView:
         """Anchors and titles of the pages, in order."""
         ops = [(self.op_anchor(op), op) for op in self.rows] if self.tuned else []
         gpu = [(f"{self.anchor}-gpu", "GPU")] if self.gpu or self.warm or self.predicted else []
-        return [(self.anchor, "Overview"), *ops, *gpu, (f"{self.anchor}-provenance", "Provenance")]
+        trials = [(f"{self.anchor}-trials", "Trials")] if self.trials else []
+        return [(self.anchor, "Overview"), *ops, *trials, *gpu, (f"{self.anchor}-provenance", "Provenance")]
 
     @property
     def parts(self) -> list[tuple[str, str]]:
@@ -180,46 +186,6 @@ class SectionView:
 
     def last_run(self) -> Run:
         return (self.section.tuning_runs or self.section.runs)[-1]
-
-
-_CSV_COLUMNS = [
-    *("device", "op", "context", "axes", "impl", "state", "config", "default_config"),
-    *("median_s", "low_s", "high_s", "default_s"),
-    *("over_default", "over_default_low", "over_default_high"),
-    *("over_torch", "over_torch_low", "over_torch_high"),
-    *("roofline_fraction", "roofline_limit", "ties", "note"),
-]
-
-
-def winners_csv(section: Section, rows: dict[str, list[WinnerRow]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-
-    def span(value: quantities.Span | None) -> list[float | None]:
-        return [value.value, value.low, value.high] if value else [None, None, None]
-
-    for row in (row for group in rows.values() for row in group):
-        cells = [
-            section.device.name,
-            row.op,
-            row.workload.axes.get("s_kv") if row.workload else None,
-            json.dumps(row.workload.axes) if row.workload else "",
-            row.impl,
-            row.state,
-            json.dumps(row.config) if row.time else "",
-            json.dumps(row.default_config) if row.default_config is not None else "",
-            *span(row.time),
-            row.default_time.value if row.default_time else None,
-            *span(row.over_default),
-            *span(row.over_torch),
-            row.fraction,
-            row.limit,
-            "; ".join(quantities.format_config(tie) for tie in row.ties),
-            row.note,
-        ]
-        writer.writerow([formula_safe(cell) for cell in cells])
-    return buffer.getvalue()
 
 
 def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
@@ -283,6 +249,9 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         correctness=correctness_rows(section),
         impls=impls,
         csv=data_url(winners_csv(section, rows)),
+        json=data_url(winners_json(section, rows), "application/json"),
+        trial_table=trial_table(section, detail.trials),
+        commands=commands_of(section),
         studies_against_dense=study_views(section, anchor),
         losses=loss_view(section.losses, anchor),
         gpu=gpu_state(section),
@@ -334,6 +303,7 @@ def _environment() -> jinja2.Environment:
         "commit": summary.short_commit,
         "moment": summary.moment,
         "context": context_label,
+        "context_length": context_of,
         "other_axes": other_axes,
         "changed": changed_tunables,
         "ties": describe_ties,
@@ -357,15 +327,12 @@ def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence
 
     environment = _environment()
     views = [view_section(section, f"d{index + 1}", detail) for index, section in enumerate(sections)]
-    # The style sheet is the package's own, and must not be escaped: `>` is a combinator.
-    sheets = ("report.css", "analysis.css")
-    css = Markup("".join(environment.loader.get_source(environment, name)[0] for name in sheets))  # type: ignore[union-attr]
     return environment.get_template("report.html").render(
         views=views,
         inspections=[InspectionView(found.header, grids_of(found)) for found in inspections],
         marks=MARKS,
         memory_caption=MEMORY_CAPTION,
-        css=css,
+        assets=assets(),
         version=dsabench.__version__,
         lean=detail is LEAN,
     )

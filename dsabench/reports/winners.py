@@ -54,6 +54,14 @@ class WinnerRow:
         return self.fraction is not None and self.fraction > ROOF_MARGIN
 
     @property
+    def result(self) -> str:
+        """In a word or two, to choose rows by."""
+        if self.state == "compared":
+            tied = "tied for fastest" if self.rivals else ""
+            return tied or ("fastest" if self.fastest else "slower")
+        return {"provisional": "provisional", "failed": "no config passed", "untried": "not tried"}[self.state]
+
+    @property
     def is_default(self) -> bool:
         return self.default_config is not None and self.config == self.default_config
 
