@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
 from statistics import median
 
 from dsabench.bench.records import Status, WorkloadId
+from dsabench.bench.rerun import rerun_command
 from dsabench.reports.failures import FailureGroup, shorten, top_reasons
 from dsabench.reports.quantities import format_duration, format_percent, format_ratio
-from dsabench.reports.sections import Run, Section, context_label, instant
+from dsabench.reports.sections import Run, Section, instant
 from dsabench.reports.winners import WinnerRow
 
 _FAILED = (
@@ -158,21 +158,6 @@ def moment(text: str) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else shorten(text, 40)
 
 
-def plugin_options(command: str) -> list[str]:
-    """The `--plugin` options of a command line."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return []
-    found = [w for w in words if w.startswith("--plugin=")]
-    return found + [f"--plugin={words[i + 1]}" for i, w in enumerate(words[:-1]) if w == "--plugin"]
-
-
 def reproduce_command(run: Run, workload: WorkloadId, impl: str) -> str:
     """Measures one row again, with the run's suite, strategy, effort and seed, beside `torch`."""
-    header = run.header
-    words = ["dsabench", "tune", "--suite", header.suite, "--op", workload.op, "--impl", impl]
-    words += ["--impl", "torch"] if impl != "torch" else []
-    words += ["--context", context_label(workload), "--strategy", header.strategy, "--effort", header.effort]
-    words += ["--seed", str(header.seed), "--device", header.device.type, *plugin_options(header.command)]
-    return shlex.join([*words, "--out", "rerun"])
+    return rerun_command(run.header, workload, impl)
