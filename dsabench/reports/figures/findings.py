@@ -12,7 +12,7 @@ from dsabench.reports.figures.theme import Theme, canvas
 
 MOST_FINDINGS = 30
 _WIDTH, _ROW = 1080.0, 22.0
-_COLUMNS = (12.0, 102.0, 380.0, 640.0)
+_COLUMNS = (12.0, 90.0, 290.0, 660.0)
 
 
 @dataclass(frozen=True)

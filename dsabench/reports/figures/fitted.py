@@ -14,12 +14,16 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
     return float(artist.get_window_extent(RendererAgg(1, 1, 72)).width)
 
 
+def visible(text: str) -> str:
+    """Characters that cannot be seen (line breaks, control and direction marks) become spaces."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """One line of `text` at most `width` pixels wide, with … for what does not fit; empty where not even that does. Characters that
-    cannot be seen (line breaks, control and direction marks) become spaces."""
+    """One `visible` line of `text`, at most `width` pixels wide, with … for what does not fit; empty where not even that does."""
     # No glyph of a figure's sizes is narrower than a pixel: what is longer cannot fit, and megabytes need not be measured.
     longest = max(0, int(width))
-    text = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
+    text = visible(text[: longest + 1])
     if len(text) <= longest and text_width(text, size, bold=bold) <= width:
         return text
     fits, fails = 0, len(text)

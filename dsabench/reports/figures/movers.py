@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dsabench.reports.figures.fitted import fitted, text_width
+from dsabench.reports.figures.fitted import fitted, text_width, visible
 from dsabench.reports.figures.labels import Key, legend, set_ticks, tick_time
 from dsabench.reports.figures.roofline import heading
 from dsabench.reports.figures.svg import TITLED
@@ -42,9 +42,10 @@ class Mover:
 
 
 def select_movers(movers: list[Mover], most: int = MOST_MOVERS) -> tuple[list[Mover], int]:
-    """The `most` largest changes, largest first, and how many are left out."""
+    """The `most` largest changes, largest first, and how many are left out. What is slower is left out last."""
     largest = sorted(movers, key=lambda mover: (-abs(mover.change_s), mover.label, mover.detail))
-    return largest[:most], max(0, len(largest) - most)
+    kept = sorted(range(len(largest)), key=lambda index: largest[index].tone != "slower")[:most]
+    return [largest[index] for index in sorted(kept)], max(0, len(largest) - most)
 
 
 def draw_movers(
@@ -66,7 +67,7 @@ def draw_movers(
     for index, mover in enumerate(shown):
         _write_row(figure, mover, plot_top + row * index, width, height, None if narrow else left, theme)
     if left_out:
-        text = f"{left_out} smaller change{'s are' if left_out > 1 else ' is'} not shown"
+        text = f"{left_out} more {'are' if left_out > 1 else 'is'} not shown"
         figure.text(left / width, 9 / height, text, fontsize=10, color=theme.muted, va="center")
     if title:
         room = width - 36
@@ -133,15 +134,17 @@ def _keys(shown: list[Mover], theme: Theme) -> list[Key]:
     return keys
 
 
-def _limits(shown: list[Mover]) -> tuple[float, float]:
+def _limits(shown: list[Mover], logarithmic: bool) -> tuple[float, float]:
     """Of the axis: everything in it but noise wider than all changes, which would press them into the middle."""
     ends = [end for m in shown for end in (m.change_s, m.low_s, m.high_s) if end is not None]
     least, most = min([0.0, *ends]), max([0.0, *ends])
     # 1 ns: the axis of changes that are all exactly 0.
     reach = max(most, -least, 1e-9)
     noise = min(max((m.noise_s or 0.0 for m in shown), default=0.0), reach)
-    pad = 0.06 * reach
-    return min(least, -noise) - pad, max(most, noise) + pad
+    low, high = min(least, -noise), max(most, noise)
+    if logarithmic:
+        return low * 1.4, high * 1.4
+    return low - 0.06 * reach, high + 0.06 * reach
 
 
 def _decades(shown: list[Mover]) -> list[float]:
@@ -173,8 +176,8 @@ _SPREAD = 30.0
 
 
 def _draw(axes: Axes, shown: list[Mover], theme: Theme, narrow: bool) -> list[str]:
-    limits = _limits(shown)
     decades = _decades(shown)
+    limits = _limits(shown, bool(decades))
     if decades:
         axes.set_xscale("symlog", linthresh=decades[0])
     axes.set_xlim(*limits)
@@ -214,7 +217,7 @@ def _draw(axes: Axes, shown: list[Mover], theme: Theme, narrow: bool) -> list[st
 
 
 def _tooltip(mover: Mover) -> str:
-    words = f"{mover.label} {mover.detail}: {format_change(mover.change_s)}"
+    words = f"{visible(mover.label)} {visible(mover.detail)}: {format_change(mover.change_s)}"
     if mover.low_s is not None and mover.high_s is not None:
         words += f" ({format_change(mover.low_s)} to {format_change(mover.high_s)})"
     words += f", {_WORDS[mover.tone]}"

@@ -43,7 +43,10 @@ def _piece(line: str, index: int, character: str) -> str:
         # Within a word it is no markup, and `topk_select` stays readable in the source.
         inside = 0 < index < len(line) - 1 and line[index - 1].isalnum() and line[index + 1].isalnum()
         return "_" if inside else "\\_"
-    if (index == 0 and character in "-+=#") or (character in ".)" and index and line[:index].isdecimal()):
+    if index == 0 and character in "-+=#":
+        return f"\\{character}"
+    if character in ".)" and line[:index].isdecimal() and line[index + 1 : index + 2] in ("", " "):
+        # `1. ` would begin a list.
         return f"\\{character}"
     return _MARKUP.get(character, character)
 

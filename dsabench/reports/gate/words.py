@@ -41,10 +41,12 @@ def times_words(row: GateRow) -> str:
 
 
 def ratio_words(row: GateRow) -> str:
-    """`1.157× (1.141–1.170)`: of four digits, since effects of 1 % are judged."""
+    """`1.157× (1.141–1.170)`: to a thousandth, since effects of 1 % are judged."""
     if row.ratio is None:
         return ""
-    value, low, high = (significant(v, 4) for v in (row.ratio.ratio, row.ratio.low, row.ratio.high))
+    value, low, high = (
+        f"{v:.3f}" if v < 10 else significant(v) for v in (row.ratio.ratio, row.ratio.low, row.ratio.high)
+    )
     return f"{value}× ({low}–{high})"
 
 
