@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dsabench.bench.intervals import paired_ratio
-from dsabench.bench.records import Comparison, WorkloadId
+from dsabench.bench.records import Comparison, ConfigValues, WorkloadId
 from dsabench.bench.verdicts import LEAST_ROUNDS
 from dsabench.reports.quantities import Span, format_config, format_ratio
 from dsabench.reports.sections import Run, Section
@@ -32,6 +32,7 @@ class Finalist:
 class Margin:
     """By how much a winner beats the next. impl: of which both are configs; empty: between implementations.
 
+    runner_up  of a config only where it differs from the winner's
     margin   time of the runner-up over that of the winner, less 1; below 0 where a default stayed because nothing beats it beyond
              the noise
     verdict  `clear`; `tie` as the journal has it; `alone` without another
@@ -139,7 +140,9 @@ def margins(comparison: Comparison) -> list[Margin]:
                 workload=comparison.workload,
                 impl=impl,
                 winner=format_config(candidates[outcome.winner].config),
-                runner_up=format_config(candidates[others[0]].config) if others else "",
+                runner_up=_difference(candidates[outcome.winner].config, candidates[others[0]].config)
+                if others
+                else "",
                 margin=_margin(comparison, others[0], outcome.winner) if others else None,
                 noise=comparison.noise,
                 verdict="alone" if not others else "tie" if others[0] in outcome.ties else "clear",
@@ -165,6 +168,10 @@ def margins(comparison: Comparison) -> list[Margin]:
             )
         )
     return found
+
+
+def _difference(config: ConfigValues, other: ConfigValues) -> str:
+    return format_config({name: value for name, value in other.items() if config.get(name) != value})
 
 
 def _margin(comparison: Comparison, slower: int, faster: int) -> Span:

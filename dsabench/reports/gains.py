@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsabench.bench.records import WorkloadId
+from dsabench.kernels.sizes import format_size
 from dsabench.reports.figures.movers import Mover
 from dsabench.reports.quantities import Span
-from dsabench.reports.sections import Section, context_label, other_axes
+from dsabench.reports.sections import CONTEXT_AXIS, Section, context_label
 from dsabench.reports.winners import WinnerRow
 
 
@@ -53,14 +54,23 @@ def gains(section: Section, rows: Iterable[WinnerRow]) -> list[Gain]:
     return sorted(found, key=lambda gain: -abs(gain.change.value))
 
 
+def _detail(workload: WorkloadId, met: dict[str, set[int]]) -> str:
+    """The context and those other axes in which the op's rows differ."""
+    differing = [f"{n}={format_size(v)}" for n, v in workload.axes.items() if n != CONTEXT_AXIS and len(met[n]) > 1]
+    return " ".join([context_label(workload), *differing])
+
+
 def gain_movers(found: Iterable[Gain]) -> list[Mover]:
     """For the figure: those that changed anything; a default that stayed is no mover."""
     found = [gain for gain in found if gain.change.value != 0.0]
-    shapes = {gain.op: {other_axes(each.workload) for each in found if each.op == gain.op} for gain in found}
+    axes: dict[str, dict[str, set[int]]] = {}
+    for gain in found:
+        for name, value in gain.workload.axes.items():
+            axes.setdefault(gain.op, {}).setdefault(name, set()).add(value)
     return [
         Mover(
             label=f"{gain.op}/{gain.impl}",
-            detail=context_label(gain.workload) + (f" {other_axes(gain.workload)}" if len(shapes[gain.op]) > 1 else ""),
+            detail=_detail(gain.workload, axes[gain.op]),
             change_s=gain.change.value,
             low_s=gain.change.low,
             high_s=gain.change.high,

@@ -44,6 +44,15 @@ class HeatCell:
         return "".join(LETTERS[s] for s, _ in self.failed if s is not Status.PRUNED or not self.passed)
 
     @property
+    def css_class(self) -> str:
+        names = {
+            "top": self.slowdown is not None and self.slowdown < 1.005,
+            "default": self.is_default,
+            "bad": not self.passed and any(status is not Status.PRUNED for status, _ in self.failed),
+        }
+        return " ".join(name for name, holds in names.items() if holds)
+
+    @property
     def heat(self) -> int:
         """Per cent of the strongest tint: all of it at the best, none from twice its time."""
         return 0 if self.slowdown is None else round(max(0.0, 60 * (2 - self.slowdown)))

@@ -57,11 +57,16 @@ class Lane:
 
     @property
     def words(self) -> str:
-        far = self.below + self.above
-        beyond = (
-            f", {far} beyond the axis (from {format_time(self.least_s)} to {format_time(self.most_s)})" if far else ""
+        return f"{self.name}: {self.n} samples, median {format_time(self.median_s)}"
+
+    @property
+    def beyond(self) -> str:
+        """Of the samples that stand beyond the axis; empty where there are none."""
+        ends = [f"down to {format_time(self.least_s)}"] if self.below else []
+        ends += [f"up to {format_time(self.most_s)}"] if self.above else []
+        return (
+            f"{self.name}: {self.below + self.above} of {self.n} beyond the axis, {' and '.join(ends)}" if ends else ""
         )
-        return f"{self.name}: {self.n} samples, median {format_time(self.median_s)}{beyond}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class FinalistSamples:
 
     @property
     def beyond(self) -> list[str]:
-        return [lane.words for lane in self.lanes if lane.below or lane.above]
+        return [lane.beyond for lane in self.lanes if lane.beyond]
 
     @property
     def label(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from dsabench.bench.records import Status, WorkloadId
@@ -40,19 +39,18 @@ class TopList:
 
 def top_lists(section: Section, contexts: int) -> list[TopList]:
     """By op and implementation in the report's order, the workload with most configs first, at most `contexts` of them. A config
-    counts once, as measured with the most effort; those measured with more effort stand before those of cheaper rungs, whose few
-    samples flatter the luckiest."""
+    counts once, as measured with the most effort."""
     frame = section.frame
     passed = frame[(frame["status"] == Status.PASSED.value) & frame["median_s"].notna()]
     passed = passed.sort_values("effort", kind="stable").drop_duplicates(["workload", "impl", "config"], keep="last")
-    passed = passed.sort_values(["effort", "median_s"], ascending=[False, True], kind="stable")
+    passed = passed.sort_values("median_s", kind="stable")
     by_impl: dict[tuple[str, str], list[TopList]] = {}
     for (op, impl, key), group in passed.groupby(["op", "impl", "workload"], sort=False):
         best = group.iloc[0]
         parts = _parts(section, str(key), str(impl))
         configs = tuple(
             TopConfig(
-                config=format_config(json.loads(row.config)),
+                config=format_config(section.trials[row.order].config),
                 time=Span(row.median_s, row.low_s, row.high_s),
                 over_best=row.median_s / best["median_s"],
                 overlaps=row.low_s <= best["high_s"] and best["low_s"] <= row.high_s,
