@@ -30,7 +30,7 @@ WINNER_COLUMNS = (
     *("speedup_over_default", "speedup_over_default_low", "speedup_over_default_high"),
     *("speedup_over_torch", "speedup_over_torch_low", "speedup_over_torch_high"),
     *("roofline_fraction", "roofline_limit", "ties", "noise", "ran", "note"),
-    *("source", "commit", "torch", "measured"),
+    *("source", "commit", "versions", "measured"),
 )
 
 TRIAL_COLUMNS = (
@@ -38,7 +38,7 @@ TRIAL_COLUMNS = (
     *("number", "config", "is_default", "rung", "status", "reason", "ran"),
     *("median_s", "low_s", "high_s", "min_s", "p10_s", "p90_s", "n", "calls_per_sample", "clock", "roofline_fraction"),
     *("predicted_s", "compile_s", "peak_extra_bytes", "rows_checked", "rows_total", "worst"),
-    *("source", "commit", "torch", "started", "duration_s", "journal"),
+    *("source", "commit", "versions", "started", "duration_s", "journal"),
 )
 
 
@@ -101,7 +101,7 @@ def _winner(section: Section, row: WinnerRow) -> Row:
         "note": row.note,
         "source": header.sources.get(f"{row.op}/{row.impl}"),
         "commit": header.git_commit,
-        "torch": header.versions.get("torch"),
+        "versions": json.dumps(header.versions),
         "measured": comparison.started if comparison else None,
     }
 
@@ -142,7 +142,7 @@ def _trial(journal: Journal, trial: Trial) -> Row:
         "worst": json.dumps(check.worst) if check else None,
         "source": trial.source,
         "commit": journal.header.git_commit,
-        "torch": journal.header.versions.get("torch"),
+        "versions": json.dumps(journal.header.versions),
         "started": trial.started,
         "duration_s": trial.duration_s,
         "journal": str(journal.path),
