@@ -148,6 +148,9 @@ def _export(
         from dsabench.reports.export.tuned import this_device, tuned_of_journals, tuned_of_tables
 
         found, left_out = tuned_of_journals(journals) if journals else tuned_of_tables(*this_device())
+        if left_out and not found:
+            more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+            raise CommandError(f"nothing to export: {left_out[0].what}: {left_out[0].reason}{more}")
         done = write_serving(found, target, also_for)
         done.left_out = left_out + done.left_out
         return done

@@ -94,6 +94,14 @@ def test_a_device_without_a_table_is_one_line(
     assert "nothing to export" in capsys.readouterr().err
 
 
+def test_nothing_but_what_is_left_out_says_why(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    JournalBuilder(ops=("topk_select",), contexts=(256,), compare=False).write(journal.parent / "unconfirmed")
+    assert run(["export", str(journal.parent / "unconfirmed"), "--format", "serving"]) == 1
+    err = capsys.readouterr().err
+    assert "no config of it was re-timed interleaved (and 1 more)" in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
