@@ -82,6 +82,30 @@ def test_exit_codes_become_what_the_readme_says(code: int, exits: int, says: str
         assert (done.returncode, done.stdout.startswith(says), bool(done.stdout)) == (exits, True, bool(says)), done
 
 
+@pytest.mark.parametrize("last", ["", "17"], ids=["first comment", "over the last one"])
+@pytest.mark.parametrize("found", ["## PASS\n", None], ids=["a result", "no result"])
+def test_comment(last: str, found: str | None, tmp_path: Path) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\ncase "$*" in *--jq*) echo "{last}" ;; *) echo "$@" > called ;; esac\n')
+    gh.chmod(0o755)
+    if found:
+        (tmp_path / "gate-trees").mkdir()
+        (tmp_path / "gate-trees" / "gate-comment.md").write_text(found)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "GITHUB_REPOSITORY": "o/r",
+        "NUMBER": "5",
+        "RUN": "https://ci.example/1",
+    }
+    subprocess.run(["bash", "-e", "-c", SCRIPTS[-1]], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    place = f"PATCH repos/o/r/issues/comments/{last}" if last else "POST repos/o/r/issues/5/comments"
+    assert (tmp_path / "called").read_text() == f"api --silent -X {place} -F body=@comment.md\n"
+    assert (tmp_path / "comment.md").read_text() == (
+        f"<!-- dsabench gate -->\n{found or '## dsabench gate: INVALID, no result' + chr(10)}"
+        "[Log, picture, JUnit and JSON](https://ci.example/1)\n"
+    )
+
+
 def test_actions_are_pinned_and_no_expression_stands_in_a_script() -> None:
     used = [step["uses"] for step in STEPS if "uses" in step]
     assert used

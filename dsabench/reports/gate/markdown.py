@@ -127,7 +127,7 @@ def _headline(result: GateResult) -> list[str]:
     ]
     if any(side.started for side in sides):
         lines.append(
-            f"| measured | {' | '.join(escaped(moment(side.started), 100) if side.started else '' for side in sides)} |"
+            f"| {'compiled' if result.mode == 'static' else 'measured'} | {' | '.join(escaped(moment(side.started), 100) if side.started else '' for side in sides)} |"
         )
     versions = differing_versions(result)
     for name, before, after in versions[:_MOST_VERSIONS]:

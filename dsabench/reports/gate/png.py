@@ -43,17 +43,18 @@ def _figure(result: GateResult) -> Figure:
     if movers:
         facts.append(f"slow-downs up to {format_percent(result.min_effect)} are no concern")
         return draw_movers(movers, LIGHT, narrow=False, title=title, subtitle=", ".join(f for f in facts if f))[0]
-    findings = [_finding(row) for row in sorted_rows(result.rows) if row.verdict is not RowVerdict.SAME]
+    static = result.mode == "static"
+    findings = [_finding(row, static) for row in sorted_rows(result.rows) if row.verdict is not RowVerdict.SAME]
     return draw_findings(findings, LIGHT, title=title, subtitle=", ".join(fact for fact in facts if fact))
 
 
-def _finding(row: GateRow) -> Finding:
+def _finding(row: GateRow, static: bool) -> Finding:
     changes = "; ".join(change_words(change) for change in worst_changes(row))
     detail = workload_words(row)
     return Finding(
         verdict=row.verdict,
         label=row.name,
-        detail=f"{detail}, {config_words(row)}" if row.changes else detail,
+        detail=f"{detail}, {config_words(row)}" if static else detail,
         text=changes or row.reason,
         bad=row.verdict in _BAD,
     )
