@@ -36,6 +36,7 @@ from dsabench.reports.gpu.conditions import GpuState, gpu_state
 from dsabench.reports.gpu.predictions import PredictedOp, predicted_ops
 from dsabench.reports.gpu.warm import WarmRow, warm_rows
 from dsabench.reports.inspection import MARKS, Grid, grids_of
+from dsabench.reports.inspection_table import InspectionTable, inspection_table
 from dsabench.reports.sections import Run, Section, context_label, context_of, other_axes
 from dsabench.reports.spreadsheet import data_url
 from dsabench.reports.trials import TrialTable, trial_table
@@ -319,6 +320,7 @@ def _environment() -> jinja2.Environment:
 class InspectionView:
     header: InspectHeader
     grids: list[Grid]
+    table: InspectionTable
 
 
 def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence[Inspections] = ()) -> str:
@@ -329,7 +331,10 @@ def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence
     views = [view_section(section, f"d{index + 1}", detail) for index, section in enumerate(sections)]
     return environment.get_template("report.html").render(
         views=views,
-        inspections=[InspectionView(found.header, grids_of(found)) for found in inspections],
+        inspections=[
+            InspectionView(found.header, grids_of(found), inspection_table(found.configs, detail.trials))
+            for found in inspections
+        ],
         marks=MARKS,
         memory_caption=MEMORY_CAPTION,
         assets=assets(),

@@ -291,7 +291,7 @@
     place.append(region, more);
 
     function cell(column, at) {
-      const made = element(column === seen[0] ? "th" : "td", { className: column.kind }, write(column, at));
+      const made = element(column === seen[0] ? "th" : "td", { className: `${column.kind} ${column.key}` }, write(column, at));
       if (column === seen[0]) made.scope = "row";
       if (column.kind === "status") made.classList.add(made.textContent.toLowerCase());
       if (column.interval && value(column, at) !== null) {
@@ -362,7 +362,8 @@
   // ---- One sheet at a time
 
   const sheets = [...document.querySelectorAll("main > .sheet")];
-  const links = [...document.querySelectorAll("nav.pages a")];
+  const nav = document.querySelector("nav.pages");
+  const links = [...nav.querySelectorAll("a")];
   const everything = element("button", { type: "button", ariaPressed: "false" }, "show everything");
   let current = null;
 
@@ -376,7 +377,7 @@
     for (const link of links) {
       if (link.hash === `#${sheet.id}`) {
         link.ariaCurrent = "page";
-        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+        nav.scrollLeft = link.offsetLeft - 40;
       } else link.removeAttribute("aria-current");
     }
   }
@@ -396,7 +397,7 @@
     const sheet = target?.closest(".sheet") ?? (target && current) ?? sheets[0];
     show(sheet);
     if (state?.y !== undefined) scrollTo(0, state.y);
-    else if (target && (target !== sheet || everything.ariaPressed === "true")) target.scrollIntoView();
+    else if (target) target.scrollIntoView();
     else scrollTo(0, 0);
     if (before && sheet !== before) {
       const heading = sheet.querySelector("h2");
@@ -412,6 +413,11 @@
       // Where one was on a sheet that is left, for the way back.
       if (event.target.closest?.('a[href^="#"]')) history.replaceState({ y: scrollY }, "");
     });
+    // What is scrolled to must not come to lie under the line of links.
+    new ResizeObserver(() => {
+      const inTheWay = getComputedStyle(nav).top === "0px" && nav.offsetHeight < innerHeight / 2 ? nav.offsetHeight : 0;
+      root.style.scrollPaddingTop = `${inTheWay + 8}px`;
+    }).observe(nav);
     addEventListener("pagehide", () => history.replaceState({ y: scrollY }, ""));
     for (const sheet of sheets) sheet.addEventListener("beforematch", () => show(sheet));
     everything.addEventListener("click", () => {
@@ -421,7 +427,6 @@
     });
     follow(history.state);
   }
-  const nav = document.querySelector("nav.pages");
-  nav.append(element("div", { className: "view", role: "group", "aria-label": "View" }, ...(sheets.length > 1 ? [everything] : []), theme));
-  root.classList.add("scripted");
+  const buttons = sheets.length > 1 ? [everything, theme] : [theme];
+  document.querySelector("header.page").append(element("div", { className: "view", role: "group", "aria-label": "View" }, ...buttons));
 }
