@@ -126,9 +126,9 @@ def _headline(result: GateResult) -> list[str]:
         f"| commit | {' | '.join(escaped(short_commit(side.commit), 100) for side in sides)} |",
     ]
     if any(side.started for side in sides):
-        lines.append(
-            f"| {'compiled' if result.mode == 'static' else 'measured'} | {' | '.join(escaped(moment(side.started), 100) if side.started else '' for side in sides)} |"
-        )
+        taken = "compiled" if result.mode == "static" else "measured"
+        starts = [escaped(moment(side.started), 100) if side.started else "" for side in sides]
+        lines.append(f"| {taken} | {' | '.join(starts)} |")
     versions = differing_versions(result)
     for name, before, after in versions[:_MOST_VERSIONS]:
         lines.append(f"| {escaped(name, 60)} | {escaped(before, 60)} | {escaped(after, 60)} |")
