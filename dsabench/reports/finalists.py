@@ -8,8 +8,7 @@ from dsabench.bench.intervals import paired_ratio
 from dsabench.bench.records import Comparison, ConfigValues, WorkloadId
 from dsabench.bench.verdicts import LEAST_ROUNDS
 from dsabench.reports.quantities import Span, format_config, format_ratio
-from dsabench.reports.sections import Run, Section
-from dsabench.reports.summary import reproduce_command
+from dsabench.reports.sections import Section
 from dsabench.reports.winners import rivals_of, roofline_fraction
 
 _SEED = 0
@@ -60,7 +59,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Finale:
-    """A comparison: its configs fastest first, its margins, and the commands that measure it again."""
+    """A comparison: its configs fastest first, and its margins."""
 
     op: str
     workload: WorkloadId
@@ -69,7 +68,6 @@ class Finale:
     finalists: tuple[Finalist, ...]
     margins: tuple[Margin, ...]
     pairs: Pairs | None
-    commands: tuple[str, ...]
 
 
 def finales(section: Section) -> list[Finale]:
@@ -79,7 +77,6 @@ def finales(section: Section) -> list[Finale]:
 
 
 def _finale(section: Section, comparison: Comparison) -> Finale:
-    run = _run_of(section, comparison)
     return Finale(
         op=comparison.workload.op,
         workload=comparison.workload,
@@ -88,7 +85,6 @@ def _finale(section: Section, comparison: Comparison) -> Finale:
         finalists=_finalists(section, comparison),
         margins=tuple(margins(comparison)),
         pairs=_pairs(comparison),
-        commands=tuple(reproduce_command(run, comparison.workload, impl) for impl in sorted(comparison.winners)),
     )
 
 
@@ -204,12 +200,3 @@ def _pairs(comparison: Comparison) -> Pairs | None:
         for i in order
     )
     return Pairs(names, tuple(tuple(cells.get((i, j)) for j in order) for i in order))
-
-
-def _run_of(section: Section, comparison: Comparison) -> Run:
-    """The run that made a comparison: the last run of its journal."""
-    for run in reversed(section.runs):
-        journal = next(j for j in section.journals if j.path == run.path)
-        if any(comparison is each for each in journal.comparisons):
-            return run
-    return section.runs[-1]

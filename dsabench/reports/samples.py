@@ -203,10 +203,12 @@ def _axis(group: Sequence[_Drawn]) -> tuple[float, float]:
 
 
 def _fences(values: np.ndarray) -> tuple[float, float]:
+    """Least and greatest of those that do not lie far out."""
     first, middle, third = np.quantile(values, [0.25, 0.5, 0.75])
     # 1 %: where most samples are equal the quartiles are too, and every other sample would count as far out.
     reach = max(FENCE * (third - first), 0.01 * middle)
-    return max(float(values.min()), float(first - reach)), min(float(values.max()), float(third + reach))
+    near = values[(values >= first - reach) & (values <= third + reach)]
+    return float(near.min()), float(near.max())
 
 
 def _group(group: Sequence[_Drawn], axis: tuple[float, float], end: float) -> Group:

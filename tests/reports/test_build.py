@@ -143,12 +143,12 @@ def test_work_table_keeps_compulsory_and_gather_bytes_apart(full: Report) -> Non
 
 
 def test_heat_maps_show_slowdowns_from_the_best(full: Report) -> None:
-    cells = full.page.table("Heat map of indexer_logits, cpu")
+    cells = full.page.table("Heat map of indexer_logits, cpu, 64k s_q=64 h=64 causal=1")
     assert len(cells) == 4
     values = [float(cell) for row in cells for cell in row[1:]]
     assert min(values) == 1.0
     assert max(values) == pytest.approx(2.1 * 1.25, rel=0.03)
-    assert {row[-3]: row[-2] for row in full.page.table("Tunables of indexer_logits, torch")}["2048"] == "1.00"
+    assert {row[-3]: row[-2] for row in full.page.table("Parameters of indexer_logits, torch")}["2048"] == "1.00"
 
 
 def test_how_to_read_defines_the_terms(full: Report) -> None:

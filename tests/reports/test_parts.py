@@ -21,7 +21,6 @@ from dsabench.reports.figures.latency import latency_panels
 from dsabench.reports.figures.search import MOST_DOTS, search_panels
 from dsabench.reports.figures.svg import TITLED, inline_svg
 from dsabench.reports.figures.theme import LIGHT, PAGE, RC, add_axes, canvas
-from dsabench.reports.parameters import MOST_VALUES, parameter_studies
 from dsabench.reports.sections import FULL_EFFORT, Section, sections_of
 from dsabench.reports.summary import headlines, moment, reproduce_command, short_commit
 from dsabench.reports.winners import ROOF_MARGIN, fastest_rows, winner_rows
@@ -125,44 +124,6 @@ def test_reasons_that_differ_in_numbers_are_one_group(tmp_path: Path, small: Jou
     assert groups[0].example_config.startswith("NK=6 BLOCK_KV=256")
 
 
-def test_parameter_study_orders_by_influence_and_tells_true_from_one(tmp_path: Path, small: JournalBuilder) -> None:
-    rng = random.Random(2)
-    trials = []
-    for flag, tile in itertools.product((True, False), (1, 2)):
-        base = small.trial("sparse_mla_decode", "cpu", 4096, {"NK": 4, "BLOCK_KV": 64, "DEQUANT": "table"}, rng)
-        assert base.timing is not None
-        seconds = (2.0 if flag else 1.0) * (1.5 if tile == 1 else 1.0) * 1e-3
-        trials.append(
-            base.model_copy(
-                update={
-                    "config": {"FLAG": flag, "TILE": tile},
-                    "timing": base.timing.model_copy(update={"median_s": seconds}),
-                }
-            )
-        )
-    path = write_records(tmp_path, [header(device()), *trials])
-    study = parameter_studies(sections_of([read_journal(path)])[0])[0]
-    assert [effect.tunable for effect in study.effects] == ["FLAG", "TILE"]
-    assert [(s.value, s.slowdown) for s in study.effects[0].settings] == [(False, 1.0), (True, 2.0)]
-    assert study.heat is not None
-    cells = {
-        (row.value, column.value): study.heat.cells[i][j]
-        for i, row in enumerate(study.heat.rows.settings)
-        for j, column in enumerate(study.heat.columns.settings)
-    }
-    assert cells[True, 1] == pytest.approx(3.0)
-    assert cells[False, 2] == pytest.approx(1.0)
-
-
-def test_parameter_study_leaves_pruned_configs_out(tmp_path: Path, small: JournalBuilder) -> None:
-    """NK = 6 with BLOCK_KV = 256 is pruned: 2 of the 24 configs."""
-    study = next(s for s in parameter_studies(section_of(tmp_path, small)) if s.impl == "cpu")
-    assert study.configs == 22
-    settings = {(e.tunable, s.value): (s.passed, s.tried) for e in study.effects for s in e.settings}
-    assert settings["NK", 6] == (4, 4)
-    assert settings["NK", 4] == (6, 6)
-
-
 def test_search_counts_no_pruned_trials(tmp_path: Path, small: JournalBuilder) -> None:
     line = next(line for line in search_panels(section_of(tmp_path, small))[0].lines if line.impl == "cpu")
     assert (line.count, line.failed) == (22, 0)
@@ -181,20 +142,6 @@ def test_headline_against_torch_counts_the_workloads_that_were_lost(tmp_path: Pa
     section = sections_of([read_journal(write_records(tmp_path, records))])[0]
     rows = winner_rows(section)
     assert headlines(rows, fastest_rows(rows))[0].value == "0.500×"
-
-
-def test_parameter_study_keeps_the_best_values_of_many(tmp_path: Path, small: JournalBuilder) -> None:
-    rng = random.Random(2)
-    trials = []
-    for tile in range(40):
-        base = small.trial("sparse_mla_decode", "cpu", 4096, {"NK": 4, "BLOCK_KV": 64, "DEQUANT": "table"}, rng)
-        assert base.timing is not None
-        late = base.timing.model_copy(update={"median_s": 1e-3 * (1 + (39 - tile) / 10)})
-        trials.append(base.model_copy(update={"config": {"TILE": tile}, "timing": late}))
-    path = write_records(tmp_path, [header(device()), *trials])
-    effect = parameter_studies(sections_of([read_journal(path)])[0])[0].effects[0]
-    assert [s.value for s in effect.settings] == list(range(40 - MOST_VALUES, 40))
-    assert effect.left_out == 40 - MOST_VALUES
 
 
 def test_search_line_keeps_every_improvement_and_thins_the_rest(tmp_path: Path, small: JournalBuilder) -> None:
