@@ -233,8 +233,9 @@ def _show_self_test(done: list[SelfTestRun], planned: int, path: Path, options: 
             for level in levels
         ]
         document = {
-            "schema": SELF_TEST_SCHEMA, "command": "gate", "mode": "self-test", "min_effect": options.min_effect, "calibrated": calibrated, "smallest_found": smallest, "levels": rows,
-            "runs": len(done), "planned": planned, "results": str(path),
+            "schema": SELF_TEST_SCHEMA, "command": "gate", "mode": "self-test", "min_effect": options.min_effect,
+            "calibrated": calibrated, "smallest_found": smallest, "levels": rows, "runs": len(done), "planned": planned,
+            "results": str(path),
         }  # fmt: skip
         print(json.dumps(document, indent=1))
     else:

@@ -90,10 +90,10 @@ def _verdict(passes: Sequence[Pass], found: Estimate, threshold: float, min_effe
         if again > min_effect:
             return RowVerdict.SLOWER, f"{change}, beyond {threshold:.1%}; {again:+.1%} when measured again"
         return RowVerdict.UNCLEAR, f"{change}, but only {again:+.1%} when measured again"
+    if found.ratio * (1.0 + threshold) < 1.0:
+        return RowVerdict.FASTER, f"{change}, beyond {threshold:.1%}"
     if found.noise > MOST_NOISE:
         return RowVerdict.UNCLEAR, f"{change}, with a noise of {found.noise:.0%}: less than that cannot be seen"
     if found.ratio > 1.0 + min_effect:
         return RowVerdict.UNCLEAR, f"{change}, above {min_effect:.1%} but within the noise of {found.noise:.1%}"
-    if found.ratio * (1.0 + threshold) < 1.0:
-        return RowVerdict.FASTER, f"{change}, beyond {threshold:.1%}"
     return RowVerdict.SAME, f"{change}, within {threshold:.1%}"

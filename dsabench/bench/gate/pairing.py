@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dsabench.bench.gate.renamed import Name, renamed
 from dsabench.bench.jobs import Offer
 from dsabench.kernels.workload import Workload
 
@@ -36,34 +37,20 @@ class OfferPair:
 
 
 def pair_offers(baseline: Sequence[Offer], candidate: Sequence[Offer]) -> list[OfferPair]:
-    """In the order of the candidate's offers, then what only the baseline has. An implementation that only one side has is a
-    renamed one where the op has exactly one such on each side and both offer the same workloads."""
+    """In the order of the candidate's offers, then what only the baseline has; what is `renamed` meets its old name."""
     before = {(o.workload.key, o.impl): o for o in baseline}
-    after = {(o.workload.key, o.impl): o for o in candidate}
-    renamed = _renamed(list(before.values()), list(after.values()))
+    names = renamed(_workloads(baseline), _workloads(candidate))
     pairs = []
     taken = set()
-    for (key, impl), offer in after.items():
-        old = renamed.get((offer.workload.op, impl), impl)
-        taken.add((key, old))
-        pairs.append(OfferPair(before.get((key, old)), offer))
-    return pairs + [OfferPair(offer, None) for key, offer in before.items() if key not in taken]
+    for offer in candidate:
+        _, old = names.get((offer.workload.op, offer.impl), (offer.workload.op, offer.impl))
+        taken.add((offer.workload.key, old))
+        pairs.append(OfferPair(before.get((offer.workload.key, old)), offer))
+    return pairs + [OfferPair(offer, None) for place, offer in before.items() if place not in taken]
 
 
-def _renamed(before: list[Offer], after: list[Offer]) -> dict[tuple[str, str], str]:
-    """(op, new name) → old name."""
-
-    def workloads(offers: list[Offer]) -> dict[tuple[str, str], set[str]]:
-        found: dict[tuple[str, str], set[str]] = {}
-        for offer in offers:
-            found.setdefault((offer.workload.op, offer.impl), set()).add(offer.workload.key)
-        return found
-
-    old, new = workloads(before), workloads(after)
-    names: dict[tuple[str, str], str] = {}
-    for op in {op for op, _ in new}:
-        gone = [impl for each, impl in old if each == op and (op, impl) not in new]
-        come = [impl for each, impl in new if each == op and (op, impl) not in old]
-        if len(gone) == len(come) == 1 and old[op, gone[0]] == new[op, come[0]]:
-            names[op, come[0]] = gone[0]
-    return names
+def _workloads(offers: Sequence[Offer]) -> dict[Name, set[str]]:
+    found: dict[Name, set[str]] = {}
+    for offer in offers:
+        found.setdefault((offer.workload.op, offer.impl), set()).add(offer.workload.key)
+    return found

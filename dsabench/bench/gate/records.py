@@ -75,7 +75,7 @@ class GateRow(Record):
     """one line for people"""
     baseline_s: float | None = None
     candidate_s: float | None = None
-    """median seconds of a call"""
+    """median seconds of a call; between trees the candidate's is the baseline's times the ratio, which is found round by round"""
     ratio: Ratio | None = None
     """candidate time / baseline time: above 1 is slower"""
     noise: float | None = None

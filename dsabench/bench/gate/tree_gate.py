@@ -176,11 +176,13 @@ def _judged(rows: Sequence[Measured], min_effect: float) -> list[tuple[Measured,
 def _row(pair: OfferPair, found: tuple[Measured, Judgement] | None, gate: TreeGate) -> GateRow:
     workload = pair.workload
     passes: list[Pass] = []
+    baseline_s: float | None = None
     ratio, noise, threshold = None, None, None
     if found is not None:
         measured, judgement = found
         passes, verdict, reason, threshold = measured.passes, judgement.verdict, judgement.reason, judgement.threshold
         if judgement.estimate is not None:
+            baseline_s = statistics.median(statistics.median(p.baseline_s + p.again_s) for p in passes)
             each = judgement.estimate
             ratio, noise = Ratio(ratio=each.ratio, low=each.low, high=each.high), each.noise
     elif pair.candidate is None:
@@ -198,8 +200,9 @@ def _row(pair: OfferPair, found: tuple[Measured, Judgement] | None, gate: TreeGa
         renamed_from=pair.renamed_from,
         verdict=verdict,
         reason=reason,
-        baseline_s=_median_s(passes, lambda p: p.baseline_s + p.again_s),
-        candidate_s=_median_s(passes, lambda p: p.candidate_s),
+        baseline_s=baseline_s,
+        # Not its own median: the machine may have been another in those passes, which the ratio, found in rounds, knows.
+        candidate_s=baseline_s * ratio.ratio if baseline_s is not None and ratio is not None else None,
         ratio=ratio,
         noise=noise,
         threshold=threshold,
@@ -207,11 +210,6 @@ def _row(pair: OfferPair, found: tuple[Measured, Judgement] | None, gate: TreeGa
         rounds=sum(len(each.candidate_s) for each in passes),
         command=f"{gate.command} --op {workload.op} --impl {pair.impl} --context {workload.context}",
     )
-
-
-def _median_s(passes: Sequence[Pass], side: Callable[[Pass], tuple[float, ...]]) -> float | None:
-    """The median pass's median round."""
-    return statistics.median(statistics.median(side(each)) for each in passes) if passes else None
 
 
 def _side(tree: SourceTree, device: DeviceRecord | None) -> GateSide:
