@@ -25,6 +25,7 @@ $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) -e '.[dev$(EXTRAS)]'
+	$(PIP) --no-deps axe-playwright-python flashinfer-bench
 	@touch $@
 
 install: $(VENV)/installed  ## the package and what it needs, into .venv

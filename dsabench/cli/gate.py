@@ -136,22 +136,25 @@ def gate(
         if value is not None and name not in _BY_MODE[mode]:
             shown = "CANDIDATE" if name == "candidate" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{shown} does not go with {_ASKED_BY[mode]} (see dsabench gate --help)")
-    from dsabench.cli.gate_output import Outputs, as_gate
+    from dsabench.cli.gate_output import Outputs, run_gate
 
     outputs = Outputs(out, github, as_json)
     effect = _fraction(min_effect) if min_effect is not None else 0.03
-    names = (tuple(op or ()), tuple(impl or ()), tuple(plugin or ()))
-    with as_gate():
-        if mode == "journals":
-            from dsabench.cli.gate_files import gate_files
 
-            assert candidate is not None
-            return gate_files(candidate, tuple(baseline or ()), effect, allow_missing, outputs)
-        if mode == "static":
-            from dsabench.cli.gate_static import gate_static
+    def files() -> int:
+        from dsabench.cli.gate_files import gate_files
 
-            assert static is not None
-            return gate_static(static, update, suite or "inspect", *names, context, jobs, allow_missing, outputs)
+        assert candidate is not None
+        return gate_files(candidate, tuple(baseline or ()), effect, allow_missing, outputs)
+
+    def compiled() -> int:
+        from dsabench.cli.gate_static import GridOptions, gate_static
+
+        assert static is not None
+        grid = GridOptions(suite or "inspect", tuple(op or ()), tuple(impl or ()), tuple(plugin or ()), context, jobs)
+        return gate_static(static, update, grid, allow_missing, outputs)
+
+    def trees() -> int:
         from dsabench.cli.gate_trees import TreeOptions, gate_self_test, gate_two_trees
 
         options = TreeOptions(
@@ -159,9 +162,9 @@ def gate(
             baseline_tree=baseline_tree,
             candidate_tree=candidate_tree,
             suite=suite,
-            ops=names[0],
-            impls=names[1],
-            plugins=names[2],
+            ops=tuple(op or ()),
+            impls=tuple(impl or ()),
+            plugins=tuple(plugin or ()),
             context=context,
             device=device or "auto",
             min_effect=effect,
@@ -172,9 +175,13 @@ def gate(
             allow_busy=allow_busy,
             begun=begun,
         )
-        if mode == "self-test":
-            return gate_self_test(options, runs, resume, outputs)
-        return gate_two_trees(options, outputs)
+        return gate_self_test(options, runs, resume, outputs) if self_test else gate_two_trees(options, outputs)
+
+    if mode == "journals":
+        return run_gate("journals", effect, outputs, files)
+    if mode == "static":
+        return run_gate("static", effect, outputs, compiled)
+    return run_gate("trees", effect, outputs, trees)
 
 
 gate.__doc__ = _HELP

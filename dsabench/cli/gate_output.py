@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from dsabench.cli.errors import CommandError, UsageError, one_line
+from dsabench.cli.errors import EXIT_INTERRUPTED, CommandError, UsageError, one_line
 
 if TYPE_CHECKING:
     from dsabench.bench.gate.records import GateResult
@@ -20,25 +20,30 @@ MOST_SHOWN = 40
 """Rows on the terminal, the worst; the files hold all."""
 
 
-@contextmanager
-def as_gate() -> Iterator[None]:
-    """Whatever goes wrong in a gate is no regression: it exits INVALID, not 1."""
+def run_gate(
+    mode: Literal["journals", "trees", "static"], min_effect: float, outputs: Outputs, call: Callable[[], int]
+) -> int:
+    """What `call` returns. Whatever goes wrong in it is no regression: the exit code is INVALID's, not 1, and the files say why.
+    Raises UsageError for a command line that cannot be followed, and CommandError for an interruption."""
+    from dsabench.bench.gate.verdict import failed_gate
     from dsabench.cli.known_errors import known_errors
 
     try:
         with known_errors():
-            yield
+            return call()
     except UsageError:
         raise
-    except CommandError as error:
-        raise CommandError(str(error), EXIT_INVALID) from error
     except Exception as error:
-        if "--debug" in sys.argv:
+        if getattr(error, "exit_code", None) == EXIT_INTERRUPTED:
             raise
-        raise CommandError(
-            f"internal: {type(error).__name__}: {one_line(error)}; run again with --debug for the traceback",
-            EXIT_INVALID,
-        ) from error
+        if not isinstance(error, CommandError) and "--debug" in sys.argv:
+            raise
+        why = one_line(error)
+        if not isinstance(error, CommandError):
+            why = f"internal: {type(error).__name__}: {why}; run again with --debug for the traceback"
+        print(f"error: {why}", file=sys.stderr)
+        outputs.write(failed_gate(mode, why, min_effect, shlex.join(["dsabench", *sys.argv[1:]])))
+        return EXIT_INVALID
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,13 @@ class Outputs:
     as_json: bool
 
     def write(self, result: GateResult) -> int:
-        """Shows and writes the result. Returns the exit code of its verdict."""
+        """Shows and writes the result. Returns the exit code of its verdict, INVALID's where it cannot be written."""
         from dsabench.reports.gate.write import GateOutputError, write_outputs
 
         try:
             written = write_outputs(result, self.out)
         except GateOutputError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), EXIT_INVALID) from error
         if self.as_json:
             print(result.model_dump_json(indent=1))
         else:
@@ -83,7 +88,7 @@ def _tell_github(result: GateResult, to: object) -> None:
         with open(summary, "a", encoding="utf-8") as file:
             file.write(render_markdown(result))
     except OSError as error:
-        raise CommandError(f"cannot write the job's summary {summary}: {error.strerror}") from error
+        raise CommandError(f"cannot write the job's summary {summary}: {error.strerror}", EXIT_INVALID) from error
 
 
 def _show(result: GateResult) -> None:

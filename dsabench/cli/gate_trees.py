@@ -47,7 +47,7 @@ class TreeOptions:
 
 
 def gate_two_trees(options: TreeOptions, outputs: Outputs) -> int:
-    from dsabench.bench.gate.tree_gate import gate_trees, invalid
+    from dsabench.bench.gate.tree_gate import gate_trees
     from dsabench.bench.gate.trees import TreeError
     from dsabench.bench.worker import WorkerStartError
 
@@ -56,7 +56,7 @@ def gate_two_trees(options: TreeOptions, outputs: Outputs) -> int:
         try:
             result = gate_trees(gate, logs, tell)
         except (TreeError, WorkerStartError) as error:
-            result = invalid(gate, f"{error}{_last_words(logs)}")
+            raise CommandError(f"{error}{_last_words(logs)}") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted before a verdict", EXIT_INTERRUPTED) from None
     return outputs.write(result)

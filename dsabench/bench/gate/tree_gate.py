@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dsabench.bench.claim import describe, device_type
 from dsabench.bench.gate.estimate import Pass, typical_variance
 from dsabench.bench.gate.judging import LEAST_PASSES, Judgement, Measured, judge
 from dsabench.bench.gate.pairing import OfferPair, pair_offers
-from dsabench.bench.gate.records import GateResult, GateRow, GateSide, RowVerdict, Verdict
+from dsabench.bench.gate.records import GateResult, GateRow, GateSide, RowVerdict
 from dsabench.bench.gate.trees import SourceTree, TreeError
 from dsabench.bench.gate.trio import CPU_ROUNDS, GPU_ROUNDS, Trio
 from dsabench.bench.gate.verdict import overall, sorted_rows
@@ -101,26 +101,6 @@ def gate_trees(gate: TreeGate, logs: Path, tell: Callable[[str], None] = lambda 
         command=gate.command,
         started=started,
         wall_s=time.monotonic() - begin,
-    )
-
-
-def invalid(gate: TreeGate, why: str) -> GateResult:
-    """The result of a gate that could not be run: its own failure is no regression."""
-    empty = replace(gate, workloads=())
-    return GateResult(
-        mode="trees",
-        verdict=Verdict.INVALID,
-        reason=why,
-        min_effect=gate.min_effect,
-        noise_from="",
-        baseline=_side(empty.baseline, None),
-        candidate=_side(empty.candidate, None),
-        device=None,
-        rows=[],
-        notices=[],
-        command=gate.command,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        wall_s=0.0,
     )
 
 
@@ -212,9 +192,8 @@ def _row(pair: OfferPair, found: tuple[Measured, Judgement] | None, gate: TreeGa
     )
 
 
-def _side(tree: SourceTree, device: DeviceRecord | None) -> GateSide:
-    versions = package_versions(device.type if device else "cpu")
-    return GateSide(name=tree.name, commit=tree.commit, versions=versions, started="")
+def _side(tree: SourceTree, device: DeviceRecord) -> GateSide:
+    return GateSide(name=tree.name, commit=tree.commit, versions=package_versions(device.type), started="")
 
 
 def _notices(gate: TreeGate, before: Offers, after: Offers, rows: Sequence[GateRow]) -> list[str]:

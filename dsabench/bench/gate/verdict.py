@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
 
-from dsabench.bench.gate.records import GateRow, RowVerdict, Verdict
+from dsabench.bench.gate.records import GateResult, GateRow, GateSide, RowVerdict, Verdict
 
 _BY_ROW = (
     (Verdict.REGRESSED, (RowVerdict.SLOWER, RowVerdict.BROKEN)),
@@ -28,6 +30,26 @@ def overall(rows: Sequence[GateRow], allow_missing: bool) -> tuple[Verdict, str]
         if found:
             return verdict, f"{words} of {len(rows)} rows"
     return Verdict.PASS, f"{words} of {len(rows)} rows"
+
+
+def failed_gate(mode: Literal["journals", "trees", "static"], why: str, min_effect: float, command: str) -> GateResult:
+    """The result of a gate that could not be run at all: its own failure is no regression, and no pass."""
+    unknown = GateSide(name="unknown", commit="unknown", versions={}, started="")
+    return GateResult(
+        mode=mode,
+        verdict=Verdict.INVALID,
+        reason=why,
+        min_effect=min_effect,
+        noise_from="",
+        baseline=unknown,
+        candidate=unknown,
+        device=None,
+        rows=[],
+        notices=[],
+        command=command,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        wall_s=0.0,
+    )
 
 
 def sorted_rows(rows: Sequence[GateRow]) -> list[GateRow]:
