@@ -34,6 +34,7 @@ from dsabench.bench.records import (
 )
 
 JOURNAL_NAME = "journal.jsonl"
+PACKED_NAME = f"{JOURNAL_NAME}.gz"
 _adapter: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 _NAMES = {model: set(model.model_fields) for model in (Trial, CheckRecord, Timing)}
 
@@ -96,8 +97,11 @@ def read_journal(path: Path) -> Journal:
 
 
 def journal_at(path: Path) -> Journal:
-    """An empty journal of that file, or of the one in that folder."""
-    return Journal(path / JOURNAL_NAME if path.is_dir() else path)
+    """An empty journal of that file, or of the one in that folder: compressed where there is only that."""
+    if path.is_dir():
+        plain, packed = path / JOURNAL_NAME, path / PACKED_NAME
+        path = packed if packed.exists() and not plain.exists() else plain
+    return Journal(path)
 
 
 def whole_lines(journal: Journal) -> Iterator[tuple[int, bytes]]:

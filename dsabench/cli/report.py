@@ -23,6 +23,8 @@ Examples:
 
   dsabench report runs/monday runs/tuesday --out reports/both
 
+  dsabench report runs/today --against runs/monday --out reports/since-monday
+
   dsabench report runs/mine --json
 """
 
@@ -34,21 +36,32 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; with one DIR, DIR itself is the default.")
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="OLD",
+            help="An older journal of the same device, or its directory: what became slower or faster since, and the noise. "
+            "Repeatable; runs of one commit count as one. `dsabench gate` is what judges.",
+        ),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     if out is None:
         if len(directories) > 1:
             raise UsageError("several journals make one report; say where with --out DIR")
         out = directories[0] if directories[0].is_dir() else directories[0].parent
-    for directory in directories:
+    older = against or []
+    for directory in [*directories, *older]:
         if not directory.exists():
             raise UsageError(f"{directory} does not exist; name a directory that `dsabench tune --out` wrote")
 
     from dsabench.bench.inspection_file import RESULTS_NAME, InspectionFileError
-    from dsabench.bench.journal import JOURNAL_NAME, JournalError
+    from dsabench.bench.journal import JOURNAL_NAME, PACKED_NAME, JournalError
 
     for directory in directories:
-        if directory.is_dir() and not any((directory / name).exists() for name in (JOURNAL_NAME, RESULTS_NAME)):
+        if directory.is_dir() and not any(
+            (directory / name).exists() for name in (JOURNAL_NAME, PACKED_NAME, RESULTS_NAME)
+        ):
             raise UsageError(
                 f"{directory} holds no {JOURNAL_NAME} and no {RESULTS_NAME}; name a directory that `dsabench tune --out` or "
                 "`dsabench inspect --out` wrote"
@@ -57,7 +70,7 @@ def report(
     from dsabench.reports.build import ReportError, build
 
     try:
-        built = build(directories, out)
+        built = build(directories, out, older)
     except (JournalError, InspectionFileError, ReportError) as error:
         raise CommandError(str(error)) from error
     if json_output:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from dsabench.bench.gate.reading import read_for_gate
 from dsabench.bench.inspection_file import RESULTS_NAME, Inspections, read_inspections
-from dsabench.bench.journal import JOURNAL_NAME, Journal, read_journal
+from dsabench.bench.journal import JOURNAL_NAME, PACKED_NAME, Journal, read_journal
 from dsabench.bench.records import Status
+from dsabench.reports.against import AgainstError, compare_with
 from dsabench.reports.dense.losses import loss_groups
 from dsabench.reports.dense.rows import rows_of
 from dsabench.reports.dense.study import studies_of
@@ -54,12 +57,17 @@ def build_report(journal_paths: list[Path], out_dir: Path) -> Path:
     return build(journal_paths, out_dir).html
 
 
-def build(journal_paths: list[Path], out_dir: Path) -> Built:
-    """As `build_report`, with what was written."""
+def build(journal_paths: list[Path], out_dir: Path, against: Sequence[Path] = ()) -> Built:
+    """As `build_report`, with what was written. `against`: older journals or their directories, to stand beside these; ReportError
+    too where they cannot."""
     if not journal_paths:
         raise ReportError("no journal was given; name the directories that `dsabench tune` wrote")
     journals, inspections = _read(journal_paths)
     sections = sections_of(journals)
+    try:
+        older = compare_with(sections, [read_for_gate(path) for path in against])
+    except AgainstError as error:
+        raise ReportError(str(error)) from error
     plots_dir = out_dir / "plots"
     try:
         plots_dir.mkdir(parents=True, exist_ok=True)
@@ -67,9 +75,9 @@ def build(journal_paths: list[Path], out_dir: Path) -> Built:
             # A device may be named in a script that the font lacks: boxes in a PNG, and no reason to speak.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             plots = [path for index, section in enumerate(sections) for path in _write_plots(section, index, plots_dir)]
-            text = render(sections, FULL, inspections)
+            text = render(sections, FULL, inspections, older)
             if len(text.encode()) > LARGEST:
-                text = render(sections, LEAN, inspections)
+                text = render(sections, LEAN, inspections, older)
         html = out_dir / REPORT_NAME
         partial = html.with_suffix(".html.partial")
         partial.write_text(text, encoding="utf-8")
@@ -95,7 +103,7 @@ def _read(paths: list[Path]) -> tuple[list[Journal], list[Inspections]]:
         found = inspected.is_file()
         if found:
             inspections.append(read_inspections(inspected))
-        if not found or (path / JOURNAL_NAME).exists():
+        if not found or any((path / name).exists() for name in (JOURNAL_NAME, PACKED_NAME)):
             journals.append(read_journal(path))
     return journals, inspections
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from dsabench.bench.gate.records import GateResult
 from dsabench.bench.inspection_file import Inspections
 from dsabench.bench.inspection_records import InspectHeader
 from dsabench.bench.records import WorkloadId, WorkloadRecord
 from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
+from dsabench.reports.against import AgainstView, against_views
 from dsabench.reports.analysis import Analysis, Depth, analyse
 from dsabench.reports.assets import assets
 from dsabench.reports.commands import Commands, commands_of
@@ -32,6 +35,7 @@ from dsabench.reports.failures import FailureGroup, failure_groups, shorten
 from dsabench.reports.figures import latency, predicted, roofline, search, speedup
 from dsabench.reports.figures.svg import inline_svg, renditions
 from dsabench.reports.figures.theme import PAGE, SERIES
+from dsabench.reports.gate.words import config_change_words, workload_words
 from dsabench.reports.gpu.conditions import GpuState, gpu_state
 from dsabench.reports.gpu.predictions import PredictedOp, predicted_ops
 from dsabench.reports.gpu.warm import WarmRow, warm_rows
@@ -112,6 +116,7 @@ class SectionView:
     search: list[Panel]
     search_left_out: Counter[str]
     analysis: Analysis
+    against: list[AgainstView]
     failures: list[FailureGroup]
     failures_left_out: list[FailureGroup]
     correctness: list[CorrectnessRow]
@@ -146,6 +151,7 @@ class SectionView:
         dense = [(each.anchor, f"Against dense: {each.study.phase}") for each in self.studies_against_dense]
         lost = [("losses", "Losses")] if self.losses else []
         return [
+            *((each.anchor, f"Against {each.old}") for each in self.against),
             *dense,
             *((f"{self.anchor}-{name}", title) for name, title in [*lost, *(_PARTS if self.tuned else ())]),
         ]
@@ -189,7 +195,7 @@ class SectionView:
         return (self.section.tuning_runs or self.section.runs)[-1]
 
 
-def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
+def view_section(section: Section, anchor: str, detail: Detail, against: Sequence[GateResult] = ()) -> SectionView:
     rows = winner_rows(section)
     fastest = fastest_rows(rows)
     groups = failure_groups(section)
@@ -245,6 +251,7 @@ def view_section(section: Section, anchor: str, detail: Detail) -> SectionView:
         ],
         search_left_out=Counter(p.workload.op for p in panels) - Counter(p.workload.op for p in chosen),
         analysis=analyse(section, rows, anchor, detail.analysis),
+        against=against_views(against, anchor),
         failures=groups[:MOST_FAILURE_GROUPS],
         failures_left_out=groups[MOST_FAILURE_GROUPS:],
         correctness=correctness_rows(section),
@@ -293,6 +300,8 @@ def _environment() -> jinja2.Environment:
         "percent": quantities.format_percent,
         "signed_percent": quantities.format_signed_percent,
         "change": quantities.format_change,
+        "gate_workload": workload_words,
+        "gate_config_change": config_change_words,
         "flop_rate": quantities.format_flop_rate,
         "byte_rate": quantities.format_byte_rate,
         "flops": quantities.format_flops,
@@ -323,12 +332,21 @@ class InspectionView:
     table: InspectionTable
 
 
-def render(sections: list[Section], detail: Detail = FULL, inspections: Sequence[Inspections] = ()) -> str:
-    """The whole page. Strings of the journals are escaped: by Jinja in the text, by matplotlib and `svg.py` in figures."""
+def render(
+    sections: list[Section],
+    detail: Detail = FULL,
+    inspections: Sequence[Inspections] = (),
+    against: Mapping[str, Sequence[GateResult]] = MappingProxyType({}),
+) -> str:
+    """The whole page; `against`: by device key. Strings of the journals are escaped: by Jinja in the text, by matplotlib and `svg.py`
+    in figures."""
     import dsabench
 
     environment = _environment()
-    views = [view_section(section, f"d{index + 1}", detail) for index, section in enumerate(sections)]
+    views = [
+        view_section(section, f"d{index + 1}", detail, against.get(section.device.key, ()))
+        for index, section in enumerate(sections)
+    ]
     return environment.get_template("report.html").render(
         views=views,
         inspections=[
