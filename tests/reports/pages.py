@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "wbr"}
@@ -78,6 +82,9 @@ class Page(HTMLParser):
         if element is not None and element.tag == "style":
             self.references += re.findall(r"url\(([^)]*)\)", data)
             return
+        if element is not None and element.tag == "script":
+            element.texts.append(data)
+            return
         while element is not None:
             element.texts.append(data)
             element = element.parent
@@ -88,11 +95,45 @@ class Page(HTMLParser):
 
     def table(self, label: str) -> list[list[str]]:
         """The body rows, as texts, of the table in the region of that accessible name."""
-        for region in self.root.all("div"):
-            if region.attributes.get("aria-label") == label:
-                rows = region.all("tbody")
-                return [[cell.text for cell in tr.children] for body in rows for tr in body.all("tr")]
-        raise AssertionError(f"no table {label!r}")
+        found = self.tables(label)
+        if label not in found:
+            raise AssertionError(f"no table {label!r}")
+        return found[label]
+
+    def tables(self, start: str) -> dict[str, list[list[str]]]:
+        """By accessible name, of those that begin so: the body rows, as texts."""
+        named = {e.attributes.get("aria-label", ""): e for e in self.root.all("div")}
+        return {
+            name: [[cell.text for cell in tr.children] for body in region.all("tbody") for tr in body.all("tr")]
+            for name, region in named.items()
+            if name.startswith(start) and region.all("table")
+        }
+
+    @property
+    def scripts(self) -> list[str]:
+        """Those that a browser would run."""
+        return ["".join(e.texts) for e in self.root.all("script") if e.attributes.get("type") != "application/json"]
+
+    def drawn(self, name: str) -> list[dict[str, str | float | None]]:
+        """The rows of a table that the page holds as data."""
+        place = next(e for e in self.root.all("div") if e.attributes.get("data-name") == name)
+        columns = json.loads("".join(place.all("script")[0].texts))
+        cells = [[c["texts"][at] for at in c["rows"]] if "texts" in c else c["rows"] for c in columns]
+        return [dict(zip((c["key"] for c in columns), row, strict=True)) for row in zip(*cells, strict=True)]
+
+    def stands_alone(self) -> None:
+        """It loads nothing, and runs what its policy allows: one script, the package's own."""
+        ours = (files("dsabench.reports") / "templates" / "report.js").read_text(encoding="utf-8")
+        assert self.scripts == [ours]
+        assert not self.handlers
+        assert not self.root.all("img")
+        assert "@import" not in self.source
+        for reference in self.references:
+            assert reference.startswith(("#", "data:")), reference
+        metas = [meta.attributes for meta in self.root.all("meta")]
+        policy = next(each["content"] for each in metas if each.get("http-equiv") == "Content-Security-Policy")
+        digest = base64.b64encode(hashlib.sha256(ours.encode()).digest()).decode()
+        assert policy == f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
 
     def labelled(self, tag: str, label: str) -> Element:
         return next(e for e in self.root.all(tag) if e.attributes.get("aria-label") == label)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import re
+from collections import Counter
 
 import pytest
 from PIL import Image
@@ -84,28 +86,30 @@ def test_verdict_strip_counts_every_trial(full: Report) -> None:
 
 
 def test_failures_are_grouped_and_none_is_lost(full: Report) -> None:
-    rows = full.page.table("Trials that did not pass")
-    assert sum(int(row[1]) for row in rows) == full.built.trials - full.built.by_status["PASSED"]
-    assert {row[0] for row in rows} == {"INCORRECT", "TIMEOUT", "PRUNED"}
-    incorrect = [row for row in rows if row[0] == "INCORRECT"]
+    tables = full.page.tables("Trials that did not pass: ")
+    rows = [(name.rpartition(" ")[2], *row) for name, group in tables.items() for row in group]
+    assert sum(int(row[2]) for row in rows) == full.built.trials - full.built.by_status["PASSED"]
+    assert {row[1] for row in rows} == {"INCORRECT", "TIMEOUT", "PRUNED"}
+    incorrect = [row for row in rows if row[1] == "INCORRECT"]
     # 72 trials whose reasons differ in the row's number only are one group
-    assert [(row[2], row[3], row[1]) for row in incorrect] == [
-        ("dense_mha_prefill", "cpu", "72"),
+    assert [(row[0], row[3], row[2]) for row in incorrect] == [
         ("sparse_mla_decode", "torch", "9"),
+        ("dense_mha_prefill", "cpu", "72"),
     ]
     assert all("=" in row[5] for row in rows)
+    assert all(f"--op {row[0]} --impl {row[3]}" in row[5] for row in rows)
 
 
 def test_correctness_states_rule_rows_and_worst_errors(full: Report) -> None:
-    rows = {(row[0], row[1]): row for row in full.page.table("Correctness")}
-    good = rows["sparse_mla_prefill", "cpu"]
-    assert good[2] == "66 of 66"
-    assert good[3] == "144 of 192"
-    assert "max_abs 1.7e-04" in good[4]
-    assert "2.01/128" in good[5]
-    bad = rows["sparse_mla_decode", "torch"]
-    assert bad[2] == "0 of 9"
-    assert "of those that failed" in bad[4]
+    good = next(row for row in full.page.table("Correctness: sparse_mla_prefill") if row[0] == "cpu")
+    assert good[1] == "66 of 66"
+    assert good[2] == "144 of 192"
+    assert "max_abs 1.7e-04" in good[3]
+    assert "2.01/128" in good[4]
+    assert "dsabench verify --suite quick --op sparse_mla_prefill --impl cpu --device cpu" in good[4]
+    bad = next(row for row in full.page.table("Correctness: sparse_mla_decode") if row[0] == "torch")
+    assert bad[1] == "0 of 9"
+    assert "of those that failed" in bad[3]
 
 
 def test_provenance_names_device_versions_sources_policy_ceilings_and_command(full: Report) -> None:
@@ -134,12 +138,12 @@ def test_every_comparison_can_be_reproduced_by_a_command(full: Report) -> None:
 
 
 def test_work_table_keeps_compulsory_and_gather_bytes_apart(full: Report) -> None:
-    rows = {row[0]: row for row in full.page.table("Work and rates")}
-    sparse = rows["sparse_mla_prefill 4k"]
+    sparse = full.page.table("Work and rates: sparse_mla_prefill")[0]
+    assert sparse[0].startswith("4k ")
     assert sparse[2] == "8.75 MiB"
     assert sparse[3] == "40.2 MiB"
     assert sparse[8].endswith("B/s")
-    assert rows["topk_select 4k"][6] == "–"
+    assert full.page.table("Work and rates: topk_select")[0][6] == "–"
 
 
 def test_heat_maps_show_slowdowns_from_the_best(full: Report) -> None:
@@ -175,15 +179,55 @@ def test_csv_in_the_page_holds_the_table(full: Report) -> None:
 
 
 def test_page_stands_alone(full: Report) -> None:
-    page = full.page
-    assert not page.root.all("script")
-    assert not page.handlers
-    for reference in page.references:
-        assert reference.startswith(("#", "data:")), reference
-    assert "@import" not in page.source
+    full.page.stands_alone()
     assert full.built.html.stat().st_size < 5_000_000
-    policy = next(m for m in page.root.all("meta") if m.attributes.get("http-equiv") == "Content-Security-Policy")
-    assert "default-src 'none'" in policy.attributes["content"]
+
+
+def test_script_can_stand_in_a_page(full: Report) -> None:
+    """Neither ends the element it stands in, and nothing in it makes markup of text."""
+    (script,) = full.page.scripts
+    for word in ("</script", "<!--", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
+        assert word not in script, word
+
+
+def test_each_op_has_a_page_with_its_parts(full: Report) -> None:
+    sheets = {e.attributes["id"]: e for e in full.page.root.all("section") if "sheet" in e.attributes["class"].split()}
+    assert list(sheets) == ["d1", *(f"d1-{op}" for op in OPS), "d1-trials", "d1-provenance", "reading"]
+    links = full.page.labelled("nav", "Pages").all("a")
+    assert [a.attributes["href"] for a in links] == [f"#{name}" for name in sheets]
+    for op in OPS:
+        headings = [h.text for h in sheets[f"d1-{op}"].all("h3")]
+        assert {"Winners", "Trials that did not pass", "Correctness", "Work and rates"} <= set(headings), op
+        figures = [svg.attributes["aria-label"] for svg in sheets[f"d1-{op}"].all("svg")]
+        for other in set(OPS) - {op}:
+            assert not [label for label in figures if label.startswith(f"Latency of {other},")]
+
+
+def test_every_trial_is_in_the_page_as_data(full: Report) -> None:
+    rows = full.page.drawn("Trials")
+    assert len(rows) == full.built.trials
+    assert Counter(row["status"] for row in rows) == {s: n for s, n in full.built.by_status.items() if n}
+    first = rows[0]
+    assert (first["op"], first["context"]) == ("indexer_logits", 4096)
+    assert first["low_s"] < first["median_s"] < first["high_s"]
+    assert all((row["reason"] == "") == (row["status"] == "PASSED") for row in rows)
+
+
+def test_trials_of_a_reader_without_scripts_are_the_same(full: Report) -> None:
+    link = next(a for a in full.page.root.all("a") if a.attributes.get("download") == "trials.csv")
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(link.attributes["href"].split(",", 1)[1]).decode())))
+    drawn = full.page.drawn("Trials")
+    assert [row["config"] for row in rows] == [row["config"] for row in drawn]
+    assert [float(row["median_s"]) for row in rows if row["median_s"]] == [r["median_s"] for r in drawn if r["median_s"]]
+
+
+def test_json_in_the_page_holds_the_table(full: Report) -> None:
+    link = next(a for a in full.page.root.all("a") if a.attributes.get("download") == "winners.json")
+    rows = json.loads(base64.b64decode(link.attributes["href"].split(",", 1)[1]))
+    assert len(rows) == 7 * 3 * 2
+    assert rows[0]["axes"]["s_kv"] == rows[0]["context"] == 4096
+    assert rows[0]["config"]["NK"] == 6
+    assert rows[0]["low_s"] < rows[0]["median_s"]
 
 
 def test_page_is_well_formed_and_accessible(full: Report) -> None:

@@ -14,6 +14,7 @@ from dsabench.bench.journal import JournalError
 from dsabench.bench.records import End, Status
 from dsabench.reports import build as build_module
 from dsabench.reports.build import ReportError, build, build_report
+from dsabench.reports.page import FULL
 from tests.reports.journals import (
     JournalBuilder,
     ceilings,
@@ -44,6 +45,7 @@ def test_interrupted_run_shows_provisional_winners_and_says_so(tmp_path: Path, s
     rows = [row for row in rows if len(row) == 7]
     assert len(untried) == 12
     assert len(rows) == 2
+    assert len(page.tables("Winners: ")) == 7
     for row in rows:
         assert "provisional" in row[1]
         assert re.fullmatch(r"≈ 1\.\d\d× no interval yet", row[3])
@@ -94,7 +96,7 @@ def test_zero_trials_with_workloads(tmp_path: Path) -> None:
     write_records(tmp_path, [header(device()), ceilings(), workload_record("topk_select", 4096)])
     built = build([tmp_path], tmp_path / "out")
     assert (built.trials, built.plots) == (0, [])
-    assert "no config passed" in Page(built.html).table("Work and rates")[0][-1]
+    assert "no config passed" in Page(built.html).table("Work and rates: topk_select")[0][-1]
 
 
 def test_only_failures(tmp_path: Path, small: JournalBuilder) -> None:
@@ -105,7 +107,7 @@ def test_only_failures(tmp_path: Path, small: JournalBuilder) -> None:
     tried = [row for row in rows if "no config passed" in row[2]]
     assert len(tried) == 2
     assert "No workload has a time yet." in page.text
-    assert sum(int(row[1]) for row in page.table("Trials that did not pass")) == 27
+    assert sum(int(row[1]) for row in page.table("Trials that did not pass: sparse_mla_decode")) == 27
     assert page.unbalanced == []
 
 
@@ -122,7 +124,9 @@ def test_devices_have_sections_and_plots_of_their_own(tmp_path: Path, small: Jou
     replace(small, device=other, scale=0.5, extra=[], number=0).write(tmp_path / "b")
     built = build([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     page = Page(built.html)
-    assert [h.text for h in page.root.all("h2")][:2] == ["Synthetic CPU 9000", "Synthetic CPU 100"]
+    headings = [h.text for h in page.root.all("h2")]
+    assert [text for text in headings if text.startswith("Synthetic")] == ["Synthetic CPU 9000", "Synthetic CPU 100"]
+    assert headings.count("Trials Synthetic CPU 100") == headings.count("topk_select Synthetic CPU 100") == 1
     assert {p.name for p in built.plots} >= {"roofline.png", "roofline-2.png", "search-2.png"}
     assert built.trials == 2 * 27
     assert len(page.ids) == len(set(page.ids))
@@ -255,11 +259,9 @@ def test_hostile_strings_stay_text(tmp_path: Path, small: JournalBuilder) -> Non
         records.append(record)
     write_records(tmp_path, [first, *records])
     page = report(tmp_path)
-    assert not page.root.all("script")
-    assert not page.root.all("img")
-    assert not page.handlers
+    page.stands_alone()
     assert page.unbalanced == []
-    assert all(reference.startswith(("#", "data:")) for reference in page.references)
+    assert {row["impl"] for row in page.drawn("Trials")} == {"cpu", HOSTILE}
     assert page.text.count('<script>alert("x")</script>') > 10
     for name in ("roofline", "latency", "speedup", "search"):
         with Image.open(tmp_path / "out" / "plots" / f"{name}.png") as image:
@@ -289,9 +291,15 @@ def test_twenty_thousand_trials_make_a_page_of_bounded_size(tmp_path: Path) -> N
     assert built.trials == 20_000 + 2 * 27
     assert built.html.stat().st_size < 3_000_000
     page = Page(built.html)
-    failed = page.table("Trials that did not pass")
+    failed = page.table("Trials that did not pass: topk_select")
     assert len(failed) <= 151
     assert sum(int(row[1]) for row in failed) == built.trials - built.by_status["PASSED"]
+    drawn = page.drawn("Trials")
+    assert len(drawn) == FULL.trials < built.trials
+    assert f"{FULL.trials} of {built.trials} trials" in page.text
+    fastest = min(t.timing.median_s for t in many if t.timing)
+    assert min(row["median_s"] for row in drawn if row["median_s"]) == pytest.approx(fastest, rel=1e-5)
+    assert {row["status"] for row in drawn} == {"PASSED", "CRASHED", "PRUNED"}
 
 
 def test_a_page_that_would_be_too_large_leaves_details_out_and_says_so(

@@ -149,7 +149,11 @@ def test_a_directory_without_a_journal_has_a_report_of_its_grids(directory: Path
     assert rows[2][1] == "did not compile"
     assert "unverified on hardware" in page.text
     assert "NUM_SPLITS changes no machine code" in page.text
-    assert "<script>" not in page.source
+    page.stands_alone()
+    assert "<script>alert" not in page.source
+    configs = page.drawn("Every config, compiled for sm_90a")
+    assert [row["worth"] for row in configs] == ["yes"] * 8 + ["no"]
+    assert "<script>alert(1)</script>" in str(configs[-1]["why_not"])
     assert "TIMEOUT" in page.source
     assert "How to read" not in page.text
 
