@@ -107,14 +107,10 @@ def _of_launch(old: StaticLaunch | None, new: StaticLaunch | None, same_config: 
 
 
 def _of_products(old: StaticProducts | None, new: StaticProducts | None) -> Iterator[Judged]:
-    if old is None:
-        if new is not None:
-            yield _told("tensor-core instructions", None, _families(new))
-        return
     ranks = _rank(old), _rank(new)
     if _families(old) != _families(new):
         yield _judged("tensor-core instructions", _families(old), _families(new), ranks[1] - ranks[0])
-    if new is None or _NONE in ranks or not (old.useful and new.useful):
+    if old is None or new is None or _NONE in ranks or not (old.useful and new.useful):
         return
     shares = (
         ("products on tensor cores", min(1.0, old.issued / old.useful), min(1.0, new.issued / new.useful)),

@@ -526,9 +526,9 @@ def test_only_trials_that_a_row_needs_are_read() -> None:
     assert read.trials == kept
     assert len(kept) < len(whole.trials) / 4
     assert (read.headers, read.comparisons, read.ends) == (whole.headers, whole.comparisons, whole.ends)
-    rows = [journal_rows([dense_copy(each)], other().journal(), 0.03) for each in (whole, read)]
+    rows = [journal_rows([copied(each)], other().journal(), 0.03) for each in (whole, read)]
     assert rows[0] == rows[1]
 
 
-def dense_copy(journal: Journal) -> Journal:
+def copied(journal: Journal) -> Journal:
     return replace(journal, headers=[journal.headers[0].model_copy(update={"run_id": "copy"})])
