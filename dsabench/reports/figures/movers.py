@@ -115,7 +115,7 @@ def _colour(tone: Tone, theme: Theme) -> str:
 
 _WORDS: dict[Tone, str] = {
     "slower": "slower",
-    "unclear": "may be slower",
+    "unclear": "no verdict",
     "faster": "faster",
     "flat": "within the noise",
 }
