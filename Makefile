@@ -11,7 +11,7 @@ DRIVER := $(shell ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1' && echo yes
 EXTRAS := $(if $(DRIVER),$(comma)$(CUDA)$(comma)tilelang)
 comma := ,
 
-.PHONY: install install-dev tune goals hopper test lint format clean
+.PHONY: install install-dev tune goals hopper gate test lint format clean
 .DEFAULT_GOAL := tune
 
 $(VENV)/created:
@@ -42,6 +42,12 @@ goals: install  ## the CPU implementations against their goals (a benchmark: tak
 HOPPER ?= --device cuda --minutes 25
 hopper: install  ## verify, tune and compare on a Hopper GPU, journals packed under results/ (25 minutes)
 	$(BIN)/python benchmarks/hopper.py --out $(OUT)-hopper $(HOPPER)
+
+# Against the commit before, or against what GATE says. 1 is a regression; 3 and 4 are no verdict: said, not failed.
+GATE ?= --baseline-ref $(shell git rev-parse --quiet --verify HEAD~1 || echo HEAD)
+gate: install  ## machine code against gates/inspect.jsonl, and the CPU kernels against the commit before, interleaved
+	$(BIN)/dsabench gate --static gates/inspect.jsonl --out $(OUT)-gate/static
+	$(BIN)/dsabench gate $(GATE) --device cpu --out $(OUT)-gate/trees || { code=$$?; [ $$code -gt 2 ]; }
 
 # Two files at a time; those that look at the machine's load or hold a run to its budget go alone.
 ALONE := $(wildcard tests/bench/test_*.py) tests/cli/test_tune.py

@@ -34,7 +34,7 @@ Examples:
 _TREES = ("baseline_ref", "baseline_tree", "candidate_tree")
 _BY_MODE = {
     "journals": ("candidate", "baseline", "min_effect", "allow_missing"),
-    "static": ("static", "update", "suite", "op", "impl", "context", "plugin", "allow_missing", "jobs"),
+    "static": ("static", "update", "suite", "op", "impl", "plugin", "allow_missing", "jobs"),
     "trees": (
         *_TREES, "suite", "op", "impl", "context", "plugin", "device", "budget", "passes", "seed", "allow_busy", "min_effect",
         "allow_missing",
@@ -151,7 +151,7 @@ def gate(
         from dsabench.cli.gate_static import GridOptions, gate_static
 
         assert static is not None
-        grid = GridOptions(suite or "inspect", tuple(op or ()), tuple(impl or ()), tuple(plugin or ()), context, jobs)
+        grid = GridOptions(suite or "inspect", tuple(op or ()), tuple(impl or ()), tuple(plugin or ()), jobs)
         return gate_static(static, update, grid, allow_missing, outputs)
 
     def trees() -> int:

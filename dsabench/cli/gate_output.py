@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dsabench.bench.gate.records import GateResult
 
 EXIT_INVALID = 4
-MOST_SHOWN = 40
+MOST_SHOWN = 30
 """Rows on the terminal, the worst; the files hold all."""
 
 
@@ -94,15 +94,21 @@ def _tell_github(result: GateResult, to: object) -> None:
 def _show(result: GateResult) -> None:
     from rich.console import Console
 
+    from dsabench.bench.gate.records import RowVerdict
+    from dsabench.bench.gate.verdict import sorted_rows
     from dsabench.cli.gate_table import gate_table
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a pipe has no width; nothing is to be cut off in a log
-    if result.rows:
-        console.print(gate_table(result.rows[:MOST_SHOWN]))
-        if len(result.rows) > MOST_SHOWN:
-            console.print(f"{len(result.rows) - MOST_SHOWN} more rows are in the files", style="dim", highlight=False)
+    worst = sorted_rows(result.rows)
+    if len(worst) > MOST_SHOWN:  # what did not change asks for nothing
+        worst = [row for row in worst if row.verdict is not RowVerdict.SAME]
+    if worst:
+        console.print(gate_table(worst[:MOST_SHOWN]))
+    left = len(result.rows) - len(worst[:MOST_SHOWN])
+    if left:
+        console.print(f"{left} more rows are in the files", style="dim", highlight=False)
     for notice in result.notices:
         console.print(f"note: {notice}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{result.verdict}: {result.reason}", style="bold", highlight=False, markup=False, soft_wrap=True)

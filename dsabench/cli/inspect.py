@@ -104,7 +104,7 @@ def inspect(
                 )
 
             def inspected(chosen: list[Candidate]) -> list[Inspection]:
-                return inspect_all(chosen, target, _toolchain(), jobs, plugins, limits, cache)
+                return inspect_all(chosen, target, usable_toolchain(), jobs, plugins, limits, cache)
 
             return inspect_against(Path(against), tuple(op or ()), tuple(impl or ()), inspected, as_json)
         loaded = load_suite(suite, parse_contexts(context) if context else None, tuple(op or ()))
@@ -118,9 +118,9 @@ def inspect(
         raise UsageError(f"timeout: {error}") from error
     except (GridError, PluginError, SuiteError, UnknownNameError) as error:
         raise UsageError(str(error)) from error
-    toolchain = _toolchain()
+    toolchain = usable_toolchain()
     found = _predicted(inspect_all(chosen, target, toolchain, jobs, plugins, limits, cache), machine)
-    header = _header(chosen, target, toolchain, loaded.name, machine)
+    header = inspect_header(chosen, target, toolchain, loaded.name, f"{machine.name}, {machine.basis}")
     wall_s = time.monotonic() - begun
     written = None
     if out is not None:
@@ -167,7 +167,8 @@ def _config(text: str) -> dict[str, ConfigValue]:
     return found
 
 
-def _toolchain() -> Toolchain:
+def usable_toolchain() -> Toolchain:
+    """Raises CommandError that names what is missing."""
     from dsabench.autotune.inspect.toolchain import ToolchainError, find_toolchain
 
     try:
@@ -222,7 +223,10 @@ def _predicted(found: list[Inspection], machine: Machine) -> list[Inspection]:
     return predicted
 
 
-def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: str, machine: Machine) -> InspectHeader:
+def inspect_header(
+    chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: str, predicted_for: str | None
+) -> InspectHeader:
+    """predicted_for: see InspectHeader."""
     from datetime import UTC, datetime
 
     from dsabench import __version__
@@ -242,7 +246,7 @@ def _header(chosen: list[Candidate], arch: Arch, toolchain: Toolchain, suite: st
             f"{op}/{impl}": SourceRecord(source=source, hardware=hardware_note(op, impl))
             for (op, impl), source in sources.items()
         },
-        predicted_for=f"{machine.name}, {machine.basis}",
+        predicted_for=predicted_for,
     )
 
 

@@ -15,8 +15,8 @@ from filelock import FileLock
 from dsabench.bench.other_kernels import kernels_folder
 from dsabench.kernels.tuned_table import user_cache_root
 
-MOST_KEPT = 8
-"""Written-out revisions in the cache: machine code compiled for one is found again only at the same path."""
+MOST_KEPT = 16
+"""Folders in the cache, two a revision."""
 
 
 class TreeError(ValueError):
@@ -25,16 +25,13 @@ class TreeError(ValueError):
 
 @dataclass(frozen=True)
 class SourceTree:
-    """name: as its user knows it; folder: its root; commit: of a git checkout, with `-dirty`, else `unknown`."""
+    """name: as its user knows it; folder: its root; commit: of a git checkout, with `-dirty`, else `unknown`; kernels: its own
+    `dsabench.kernels`, None in another project, whose plugins run beside the kernels installed here."""
 
     name: str
     folder: Path
     commit: str
-
-    @property
-    def kernels(self) -> Path | None:
-        """Its own `dsabench.kernels`; None: the tree is another project, whose plugins run beside the kernels installed here."""
-        return kernels_folder(self.folder)
+    kernels: Path | None = None
 
     def plugin(self, path: str) -> Path:
         """A plugin's path as this tree has it: a relative one is looked for in the tree."""
@@ -55,8 +52,8 @@ def working_tree(folder: Path) -> SourceTree:
         commit = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except TreeError:
-        return SourceTree(str(folder), folder, "unknown")
-    return SourceTree(str(folder), folder, commit + ("-dirty" if changed else ""))
+        return SourceTree(str(folder), folder, "unknown", kernels_folder(folder))
+    return SourceTree(str(folder), folder, commit + ("-dirty" if changed else ""), kernels_folder(folder))
 
 
 def revision(checkout: Path, ref: str) -> SourceTree:
@@ -75,11 +72,14 @@ def revision(checkout: Path, ref: str) -> SourceTree:
         with FileLock(root / ".lock"):
             if not folder.is_dir():
                 _write_out(checkout, commit, folder)
-            os.utime(folder)
-            _drop_oldest(root, folder)
+            kernels = _kernels(checkout, commit, folder)
+            kept = {each for each in (folder, kernels) if each is not None}
+            for each in kept:
+                os.utime(each)
+            _drop_oldest(root, kept)
     except (OSError, tarfile.TarError) as error:
         raise TreeError(f"cannot write {ref} out into {root}: {getattr(error, 'strerror', None) or error}") from error
-    return SourceTree(ref, folder, commit)
+    return SourceTree(ref, folder, commit, kernels)
 
 
 def _write_out(checkout: Path, commit: str, folder: Path) -> None:
@@ -99,9 +99,24 @@ def _write_out(checkout: Path, commit: str, folder: Path) -> None:
         raise
 
 
-def _drop_oldest(root: Path, kept: Path) -> None:
-    known = sorted((p for p in root.iterdir() if p.is_dir() and p != kept), key=lambda p: p.stat().st_mtime)
-    for folder in known[: max(0, len(known) - MOST_KEPT + 1)]:
+def _kernels(checkout: Path, commit: str, folder: Path) -> Path | None:
+    """In a folder named by their content: compiled once for all commits that do not touch them (numba finds its machine code by the
+    source's path; 40 s for the gate's suite on two cores)."""
+    written = kernels_folder(folder)
+    if written is None:
+        return None
+    prefix = _git(checkout, "rev-parse", "--verify", f"{commit}:{written.relative_to(folder)}")
+    shared = folder.parent / f"kernels-{prefix}"
+    if not shared.is_dir():
+        partial = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+        shutil.copytree(written, partial, dirs_exist_ok=True)
+        partial.rename(shared)
+    return shared
+
+
+def _drop_oldest(root: Path, kept: set[Path]) -> None:
+    known = sorted((p for p in root.iterdir() if p.is_dir() and p not in kept), key=lambda p: p.stat().st_mtime)
+    for folder in known[: max(0, len(known) + len(kept) - MOST_KEPT)]:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 import dsabench
 from dsabench.bench.gate.records import RowVerdict, Verdict
 from dsabench.bench.gate.tree_gate import TreeGate, gate_trees
-from dsabench.bench.gate.trees import SourceTree, TreeError
+from dsabench.bench.gate.trees import SourceTree, TreeError, working_tree
 from dsabench.kernels.workload import Workload
 
+HERE = Path(dsabench.__file__).parents[1]
 PLUGIN = Path(__file__).parent / "tree_plugin.py"
 TOPK = Workload.of("topk_select", {"rows": 2, "s_kv": 256, "k": 64})
 PAGED = Workload.of("paged_indexer_logits", {"s_kv": 256})
@@ -94,9 +96,9 @@ def test_the_gate_is_regressed_worst_first(result):
 
 def test_kernels_that_do_not_fit_are_no_regression(tmp_path):
     package = tmp_path / "other" / "dsabench" / "kernels"
-    shutil.copytree(Path(dsabench.__file__).parent / "kernels", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "dsabench" / "kernels", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "op.py").unlink()
-    other = SourceTree("other", tmp_path / "other", "unknown")
+    other = working_tree(tmp_path / "other")
     with pytest.raises(TreeError, match=r"do not run under this dsabench: .*dsabench\.kernels\.op"):
         gate_trees(gate(tmp_path, baseline=other, plugins=()), tmp_path)
 
@@ -116,20 +118,13 @@ def test_a_budget_that_is_over_measures_nothing_and_passes_nothing(tmp_path):
 
 def test_other_inputs_are_not_compared(tmp_path):
     package = tmp_path / "other" / "dsabench" / "kernels"
-    shutil.copytree(Path(dsabench.__file__).parent / "kernels", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "dsabench" / "kernels", package, ignore=shutil.ignore_patterns("__pycache__"))
     workload = package / "workload.py"
     text = workload.read_text()
     assert "self.seed, torch.device" in text
     workload.write_text(text.replace("self.seed, torch.device", "self.seed + 1, torch.device"))
-    other = SourceTree("other", tmp_path / "other", "unknown")
+    other = working_tree(tmp_path / "other")
     asked = gate(tmp_path, workloads=(TOPK,), impls=("torch",), plugins=(), passes=2)
-    result = gate_trees(
-        gate_with(asked, baseline=other, candidate=SourceTree("here", Path(dsabench.__file__).parents[1], "unknown")),
-        tmp_path,
-    )
+    result = gate_trees(replace(asked, baseline=other, candidate=working_tree(HERE)), tmp_path)
     assert result.rows[0].verdict is RowVerdict.INVALID
     assert "other inputs" in result.rows[0].reason
-
-
-def gate_with(asked: TreeGate, **changes) -> TreeGate:
-    return TreeGate(**{**vars(asked), **changes})

@@ -58,6 +58,28 @@ def test_a_tree_of_dsabench_has_its_own_kernels(tmp_path):
     assert working_tree(tmp_path).kernels == package
 
 
+def test_commits_with_the_same_kernels_share_them(checkout):
+    package = checkout / "dsabench" / "kernels"
+    package.mkdir(parents=True)
+
+    def commit(name, text):
+        (checkout / name).write_text(text)
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "add", "."], cwd=checkout, check=True)
+        subprocess.run(["git", *who, "commit", "-qm", "more"], cwd=checkout, check=True)
+        return revision(checkout, "HEAD")
+
+    first = commit("dsabench/kernels/__init__.py", "KERNELS = 1")
+    second = commit("README.md", "other")
+    third = commit("dsabench/kernels/__init__.py", "KERNELS = 2")
+    assert first.folder != second.folder
+    assert first.kernels == second.kernels
+    assert first.kernels is not None
+    assert (first.kernels / "__init__.py").read_text() == "KERNELS = 1"
+    assert third.kernels is not None
+    assert (third.kernels / "__init__.py").read_text() == "KERNELS = 2"
+
+
 def test_the_oldest_go_when_there_are_many(checkout, monkeypatch):
     monkeypatch.setattr(trees, "MOST_KEPT", 1)
     first = revision(checkout, "HEAD~1").folder
