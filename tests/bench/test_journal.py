@@ -58,6 +58,16 @@ def test_a_compressed_journal_is_the_same(folder: Path, tmp_path: Path) -> None:
         read_journal(packed)
 
 
+def test_a_folder_with_only_a_compressed_journal_is_read_and_the_plain_one_goes_first(
+    folder: Path, tmp_path: Path
+) -> None:
+    whole = (folder / "journal.jsonl").read_bytes()
+    (tmp_path / "journal.jsonl.gz").write_bytes(gzip.compress(whole))
+    assert records(read_journal(tmp_path)) == records(read_journal(folder))
+    (tmp_path / "journal.jsonl").write_bytes(whole.split(b"\n")[0] + b"\n")
+    assert not read_journal(tmp_path).trials
+
+
 def test_a_torn_line_is_left_out_and_the_whole_ones_are_measured(folder: Path) -> None:
     path = folder / "journal.jsonl"
     whole = path.stat().st_size
