@@ -124,6 +124,10 @@ class Chromium:
         for kind in ("keyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, text=text)
 
+    def media(self, name: str) -> None:
+        """`print` lays the page out as on paper, the empty name as on the screen again."""
+        self._call("Emulation.setEmulatedMedia", media=name)
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from dsabench.reports.build import Built, build
+from tests.reports.chromium import NAMES, Chromium, find_chromium
 from tests.reports.dense_journals import CONTEXTS, DOES_NOT_FIT, DenseJournal
 from tests.reports.gpu_journals import GpuJournal, gpu
 from tests.reports.journals import JournalBuilder
@@ -13,10 +15,30 @@ from tests.reports.pages import Page
 FAILING = frozenset({("sparse_mla_decode", "torch"), ("dense_mha_prefill", "cpu")})
 
 
+needs_chromium = pytest.mark.skipif(find_chromium() is None, reason=f"no Chromium on the PATH ({', '.join(NAMES)})")
+
+
 @dataclass(frozen=True)
 class Report:
     built: Built
     page: Page
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One for all tests, for those marked `needs_chromium`."""
+    binary = find_chromium()
+    assert binary is not None
+    with Chromium(binary, tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
+def go(browser: Chromium, report: Report, sheet: str = "", width: int = 1280, **more: bool) -> None:
+    """Loads the report at a sheet; from elsewhere, since a new fragment alone loads nothing."""
+    browser.open("about:blank", width)
+    url = report.built.html.as_uri()
+    browser.open(f"{url}#{sheet}" if sheet else url, width, **more)
+    assert [each.split("#")[0] for each in browser.requests] == [url]
 
 
 @pytest.fixture(scope="session")

@@ -392,23 +392,24 @@
 
   /** Opens the sheet that the address names, or holds what it names, at the place where it was left. */
   function follow(state) {
-    const before = current;
     const target = targetOf(location.hash);
     const sheet = target?.closest(".sheet") ?? (target && current) ?? sheets[0];
     show(sheet);
     if (state?.y !== undefined) scrollTo(0, state.y);
     else if (target) target.scrollIntoView();
     else scrollTo(0, 0);
-    if (before && sheet !== before) {
-      const heading = sheet.querySelector("h2");
-      heading.tabIndex = -1;
-      heading.focus({ preventScroll: true });
-    }
   }
 
   if (sheets.length > 1) {
     history.scrollRestoration = "manual";
     addEventListener("popstate", (event) => follow(event.state));
+    addEventListener("hashchange", () => {
+      // Only now: after the state the browser moves the focus to what the address names, which takes none.
+      if (![null, current].includes(targetOf(location.hash))) return;
+      const heading = current.querySelector("h2");
+      heading.tabIndex = -1;
+      heading.focus({ preventScroll: true });
+    });
     document.addEventListener("click", (event) => {
       // Where one was on a sheet that is left, for the way back.
       if (event.target.closest?.('a[href^="#"]')) history.replaceState({ y: scrollY }, "");
