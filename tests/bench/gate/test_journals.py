@@ -121,6 +121,14 @@ def test_a_row_whose_interval_holds_1_is_unclear_whatever_its_median() -> None:
     assert row.verdict is RowVerdict.UNCLEAR
 
 
+def test_a_row_is_faster_only_with_its_whole_interval() -> None:
+    row = of(gate(base(half=0.04), other(half=0.04, changed={("mine", 2048): 0.93e-3})), "mine", 2048)
+    assert row.ratio is not None
+    assert row.threshold is not None
+    assert row.ratio.ratio < 1.0 / (1.0 + row.threshold)
+    assert row.verdict is RowVerdict.SAME
+
+
 def test_a_noise_in_which_nothing_could_be_seen_is_unclear() -> None:
     result = gate(base(noise=0.3), other(noise=0.3))
     assert {row.verdict for row in result.rows} == {RowVerdict.UNCLEAR}
@@ -192,6 +200,19 @@ def test_fewer_than_five_controls_show_nothing_and_the_ceilings_stand_in() -> No
     assert "how far the machine's ceilings moved, 7.0% (only 4 rows" in result.noise_from
     five = replace(four, records=[comparison(context, {"mine": 1e-3, "torch": 5.5e-3}) for context in FIVE])
     assert of(gate(base(), five, allow_missing=True), "mine").noise == pytest.approx(0.1)
+
+
+def test_trials_are_no_controls() -> None:
+    """One trial moves by more than a comparison does, and would be the noise of all rows."""
+    trials = [trial(context, "torch", 5e-3) for context in CONTEXTS]
+    slower = [trial(context, "torch", 6e-3) for context in CONTEXTS]
+    old = Made("old", {"mine": 1e-3}, records=[*trials])
+    new = Made("new", {"mine": 1e-3}, sources={"mine": "b" * 12}, records=[*slower])
+    for made in (old, new):
+        made.sources["torch"] = "a" * 12
+    result = gate(old, new)
+    assert of(result, "mine").noise == pytest.approx(0.004)
+    assert "0 rows of unchanged source" in result.noise_from
 
 
 def test_with_nothing_to_tell_the_noise_between_runs_it_says_so() -> None:
@@ -390,9 +411,9 @@ def test_other_devices_are_not_compared() -> None:
 
 
 def test_a_journal_is_not_compared_with_itself() -> None:
-    """Under its own name, and as a copy: the run is the same."""
+    """Under its own name, as a copy, and as a file that another run was written into since."""
     copied = replace(base(), name="copy", header={"run_id": "old"})
-    for new in (base(), copied):
+    for new in (base(), copied, base(header={"run_id": "newer"})):
         result = gate([other(), base()], new)
         assert (result.verdict, result.rows) == (Verdict.INVALID, [])
         assert "itself" in result.reason
@@ -429,6 +450,15 @@ def test_a_gate_needs_a_baseline_and_an_effect() -> None:
 def test_what_else_differs_is_told(new: Made, words: str) -> None:
     assert any(words in notice for notice in gate(new=new).notices)
     assert not any(words in notice for notice in gate().notices)
+
+
+def test_a_resumed_run_that_was_killed_has_no_end() -> None:
+    """The end in its journal is that of the run before."""
+    resumed = other().journal()
+    later = {"started": "2026-01-03T00:00:00+00:00", "run_id": "later"}
+    resumed.headers.append(resumed.headers[0].model_copy(update=later))
+    result = gate_journals([base().journal()], resumed, 0.03, False, "")
+    assert any("new/journal.jsonl has no end record" in notice for notice in result.notices)
 
 
 def test_a_torn_line_is_told() -> None:
@@ -478,8 +508,8 @@ def test_sides_of_the_pipeline_are_rows() -> None:
     assert {row.impl for row in slower} == {"sparse"}
     row, point = slower[0], old.pipelines[0]
     assert set(row.axes) == {"context", *point.axes}
-    assert row.noise is not None
-    assert row.noise >= next(p.noise for p in old.pipelines if p.context == row.axes["context"])
+    noise = {p.context: p.noise for p in old.pipelines}
+    assert all(row.noise is not None and row.noise >= noise[row.axes["context"]] for row in result.rows)
     assert row.command.startswith("dsabench compare --dense --phase decode --context")
     assert row.candidate_config is not None
     assert row.candidate_config["attention"] == "cpu"

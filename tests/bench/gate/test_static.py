@@ -122,6 +122,7 @@ WORSE = {
 def test_worse_machine_code_is_slower_and_the_reverse_is_faster(
     old: StaticLaunch, new: StaticLaunch, name: str
 ) -> None:
+    assert rows_of(old, new, OTHER).verdict is RowVerdict.SLOWER
     row = rows_of(old, new)
     assert row.verdict is RowVerdict.SLOWER
     assert next(change.name for change in row.changes if change.worse) == name
@@ -155,6 +156,12 @@ def test_what_is_no_loss_is_told_and_not_judged(new: StaticLaunch, name: str) ->
     assert row.verdict is RowVerdict.SAME
     assert [(change.name, change.worse) for change in row.changes] == [(name, False)]
     assert "nothing became worse" in row.reason
+
+
+def test_repeated_fp8_work_is_no_more_fp8() -> None:
+    twice = FP8.model_copy(update={"issued": FP8.issued * 2, "fp8_issued": FP8.issued * 2})
+    row = rows_of(launch(FP8), launch(twice))
+    assert [(change.name, change.worse) for change in row.changes] == [("useful tensor-core work", True)]
 
 
 def test_a_larger_shape_or_another_unrolling_is_no_loss() -> None:
@@ -228,6 +235,9 @@ def test_a_config_that_a_tuner_prunes_anyway_cannot_become_worse_only_break(poin
     assert row.changes
     # The default is what runs without a tuned table.
     assert rows_of(pointless, worse).verdict is RowVerdict.SLOWER
+    base = side(config(), config(pointless, values=OTHER))
+    chosen = gate(config(is_default=False), config(worse, values=OTHER, is_default=True), base=base)
+    assert RowVerdict.SLOWER in [row.verdict for row in chosen.rows if row.baseline_config == OTHER]
     broken = config(pointless, values=OTHER, reason="needs 240 KB")
     (row,) = gate(broken, base=side(config(pointless, values=OTHER))).rows
     assert row.verdict is RowVerdict.BROKEN
