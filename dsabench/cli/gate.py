@@ -40,7 +40,7 @@ _BY_MODE = {
         "allow_missing",
     ),
     "self-test": (
-        "self_test", "runs", "resume", "suite", "op", "impl", "context", "plugin", "device", "budget", "passes", "seed",
+        "self_test", "runs", "resume", "candidate_tree", "suite", "op", "impl", "context", "plugin", "device", "budget", "passes", "seed",
         "allow_busy", "min_effect",
     ),
 }  # fmt: skip

@@ -9,8 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from dsabench.bench.gate.estimate import Pass
 from dsabench.bench.gate.pairing import OfferPair
+from dsabench.bench.intervals import median_interval
 from dsabench.bench.jobs import Held, HoldJob, Job, Sampled, SampleJob
 from dsabench.bench.records import Status
 from dsabench.bench.worker import JobFailed, Worker, WorkerDied, WorkerTimeout
@@ -23,21 +26,24 @@ SIDES: tuple[Side, Side, Side] = ("baseline", "baseline", "candidate")
 
 @dataclass(frozen=True)
 class RoundPolicy:
-    """rounds of one row in one pass: until `seconds` have passed, but at least `least` and at most `most`. round_s: least time of
-    one side in a round; timeout_s: of one job."""
+    """Rounds of one row in one pass: until both medians' intervals (of again / baseline and candidate / baseline) are within
+    ±`within` of them or `seconds` have passed, but at least `least` and at most `most`. round_s: least time of one side in a
+    round; timeout_s: of one job."""
 
     least: int
     most: int
+    within: float
     seconds: float
     round_s: float
     timeout_s: float
 
 
-CPU_ROUNDS = RoundPolicy(least=9, most=31, seconds=1.0, round_s=4e-3, timeout_s=120.0)
-"""Of 25 rounds on two cores with neighbours, the paired median differed between two processes of the same code by 1 to 2 %; most of it
-would be there between two halves of the rounds, too."""
-GPU_ROUNDS = RoundPolicy(least=9, most=41, seconds=1.0, round_s=3e-3, timeout_s=120.0)
+CPU_ROUNDS = RoundPolicy(least=15, most=150, within=0.007, seconds=2.5, round_s=4e-3, timeout_s=120.0)
+"""Of 25 rounds beside busy neighbours, the paired median differed between two processes of the same code by 1 to 2 %, no more than
+between halves of the rounds: there more rounds help, and where it is quiet fewer do."""
+GPU_ROUNDS = RoundPolicy(least=15, most=150, within=0.003, seconds=2.0, round_s=3e-3, timeout_s=120.0)
 """Reasoned, not yet chosen by measuring on a GPU."""
+_LOOK_EVERY = 5  # rounds
 
 
 class RowFault(NamedTuple):
@@ -126,7 +132,11 @@ class Trio:
         job = SampleJob(calls, policy.round_s, SAMPLES)
         begin = time.monotonic()
         while len(times[0]) < policy.most:
-            if len(times[0]) >= policy.least and time.monotonic() - begin >= policy.seconds:
+            done = len(times[0])
+            if done >= policy.least and (
+                time.monotonic() - begin >= policy.seconds
+                or (done % _LOOK_EVERY == 0 and _width(times) <= policy.within)
+            ):
                 break
             for number in order.sample(range(3), 3):
                 result = self._seen(number, self._do(self._workers[number], job))
@@ -145,6 +155,13 @@ class Trio:
             return RowFault("candidate", error.reason)
         except JobFailed as error:
             return RowFault("gate", error.failure.reason)
+
+
+def _width(times: Sequence[Sequence[float]]) -> float:
+    """The wider half-width of the two medians' intervals, relative."""
+    baseline, again, candidate = (np.log(each) for each in times)
+    found = [median_interval((other - baseline).tolist()) for other in (again, candidate)]
+    return max(each.high - each.low for each in found) / 2.0
 
 
 def _fault_of(results: Sequence[object]) -> RowFault | None:
