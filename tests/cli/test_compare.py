@@ -1,4 +1,5 @@
-"""`dsabench compare --dense` as a user runs it: whole processes on the real CPU, real interruptions, each bad input."""
+"""`dsabench compare --dense` as a user runs it: on the real CPU, real interruptions, each bad input. Whole processes where one is
+killed or interrupted, and once for the exit code."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from dsabench.autotune.run_records import run_header
 from dsabench.bench.device import cpu_device
 from dsabench.bench.journal import read_journal
+from tests.cli import in_process
 from tests.homes import own_environment
 
 SMALL = ["--dense", "--heads", "8", "--topk", "64", "--device", "cpu"]
@@ -35,9 +37,8 @@ def start(home: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def compare(home: Path, *words: str) -> tuple[int, str, str]:
-    process = start(home, *words)
-    out, err = process.communicate(timeout=200)
-    return process.returncode, out, err
+    done = in_process.dsabench("compare", *words, environment=own_environment(home), cwd=home)
+    return done.returncode, done.stdout, done.stderr
 
 
 def write_dump(path: Path, context: int = 256) -> None:
@@ -58,11 +59,12 @@ def decode(tmp_path_factory):
     """Three contexts, every structure and a dump of real inputs."""
     home = tmp_path_factory.mktemp("decode")
     write_dump(home / "layer.safetensors")
-    code, out, err = compare(
+    process = start(
         home, *SMALL, "--context", "256,512,1k", "--budget", "150s", "--seed", "3", "--out", "out", "--json",
         "--inputs", "layer.safetensors", "--gpu-hour-usd", "36", "--other-ms", "0.5",
     )  # fmt: skip
-    assert code == 0, err
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
     return home / "out", json.loads(out), err
 
 
@@ -257,9 +259,8 @@ def test_killed_then_interrupted_then_finished_without_a_point_repeated_or_lost(
     assert second.ends[-1].reason == "interrupted"
     assert second.pipelines[: len(first.pipelines)] == first.pipelines
 
-    finished = start(tmp_path, *going_on, "--resume")
-    _out, err = finished.communicate(timeout=150)
-    assert finished.returncode == 0, err
+    code, _out, err = compare(tmp_path, *going_on, "--resume")
+    assert code == 0, err
     third = read_journal(path)
     assert third.ends[-1].reason == "complete"
     assert [p.context for p in third.pipelines] == [256, 512], "each once"

@@ -1,4 +1,4 @@
-"""`dsabench compare` of implementations as a user runs it: whole processes on a tiny suite."""
+"""`dsabench compare` of implementations as a user runs it: on a tiny suite, once in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from dsabench.autotune.side_by_side.comparing import with_pairs
 from dsabench.autotune.side_by_side.rows import between, order_line
 from dsabench.bench.journal import read_journal
 from dsabench.bench.records import Candidate, Comparison, WorkloadId
+from dsabench.kernels.machine import cpu_device_key
+from dsabench.kernels.registry import load_plugin
+from dsabench.kernels.source_hash import source_hash
 from dsabench.kernels.tuned_table import SCHEMA, keyed_versions
+from tests.cli import in_process
+from tests.cli.in_process import Done, own_registry
 from tests.homes import own_environment
 
 PLUGIN = str(Path(__file__).parent / "compared_plugin.py")
@@ -22,19 +27,23 @@ TINY = ["--suite", "tiny", "--op", "topk_select", "--budget", "120s"]
 IMPLS = ("torch", "right", "slow", "deceived", "idle")
 
 
-def dsabench(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def dsabench(cache: Path, *words: str) -> Done:
+    return in_process.dsabench(*words, environment=own_environment(cache), cwd=cache)
+
+
+def compare(cache: Path, *words: str) -> Done:
+    return dsabench(cache, "compare", *words)
+
+
+def process(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "dsabench.cli.app", *words],
+        [sys.executable, "-m", "dsabench.cli.app", "compare", *words],
         capture_output=True,
         text=True,
         env=own_environment(cache),
         cwd=cache,
         timeout=200,
     )
-
-
-def compare(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return dsabench(cache, "compare", *words)
 
 
 def of(*impls: str) -> list[str]:
@@ -45,18 +54,19 @@ def of(*impls: str) -> list[str]:
 def compared(tmp_path_factory):
     """One run of kernels right and wrong, `right` with a config from a tuned table."""
     base = tmp_path_factory.mktemp("compared")
-    first = compare(base, *TINY, "--plugin", PLUGIN, *of("right"), "--out", "first", "--json")
-    assert first.returncode == 0, first.stderr
-    header = read_journal(base / "first").header
+    device = cpu_device_key()
+    with own_registry():
+        load_plugin(PLUGIN)
+        source = source_hash("topk_select", "right")
     entry = {
-        "device": header.device.key, "op": "topk_select", "impl": "right",
+        "device": device, "op": "topk_select", "impl": "right",
         "axes": {"rows": 1, "s_kv": 4096, "k": 64, "deterministic": 0}, "config": {"DELAY": 1},
-        "source": header.sources["topk_select/right"], "versions": keyed_versions(header.device.key), "median_s": 1e-3,
+        "source": source, "versions": keyed_versions(device), "median_s": 1e-3,
     }  # fmt: skip
-    table = base / "tuned" / f"{header.device.key}.json"
+    table = base / "tuned" / f"{device}.json"
     table.parent.mkdir(exist_ok=True)
     table.write_text(json.dumps({"schema": SCHEMA, "entries": [entry]}))
-    done = compare(base, *TINY, "--plugin", PLUGIN, *of(*IMPLS), "--out", "out", "--seed", "7", "--json")
+    done = process(base, *TINY, "--plugin", PLUGIN, *of(*IMPLS), "--out", "out", "--seed", "7", "--json")
     assert done.returncode == 0, done.stderr
     return base, json.loads(done.stdout)
 
