@@ -145,7 +145,7 @@
       head.append(button);
     });
 
-    if (units.length > 4 || files) {
+    if (units.length >= 8 || files) {
       tools.append(element("label", {}, "filter ", box));
       box.addEventListener("input", narrow);
       for (const { label, of, order } of filters) {
@@ -291,7 +291,7 @@
     place.append(region, more);
 
     function cell(column, at) {
-      const made = element(column === seen[0] ? "th" : "td", { className: `${column.kind} ${column.key}` }, write(column, at));
+      const made = element(column === seen[0] ? "th" : "td", { className: `${column.kind} of-${column.key}` }, write(column, at));
       if (column === seen[0]) made.scope = "row";
       if (column.kind === "status") made.classList.add(made.textContent.toLowerCase());
       if (column.interval && value(column, at) !== null) {
