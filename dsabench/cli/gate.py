@@ -40,8 +40,8 @@ _BY_MODE = {
         "allow_missing",
     ),
     "self-test": (
-        "self_test", "runs", "resume", "candidate_tree", "suite", "op", "impl", "context", "plugin", "device", "budget", "passes", "seed",
-        "allow_busy", "min_effect",
+        "self_test", "runs", "resume", "candidate_tree", "suite", "op", "impl", "context", "plugin", "device", "budget", "passes",
+        "seed", "allow_busy", "min_effect",
     ),
 }  # fmt: skip
 """Options that each gate knows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ def gate_static(file: Path, update: bool, grid: GridOptions, allow_missing: bool
         return 0
     if not file.exists():
         raise UsageError(f"there is no {file}; --update writes it")
-    baseline = _narrowed(read_static(file), grid)
+    baseline = read_static(file).only(grid.ops, grid.impls)
     if not baseline.configs:
         raise UsageError(f"{file} has no config of what --op and --impl leave")
     result = judge(baseline, _compiled(grid), allow_missing, shlex.join(["dsabench", *sys.argv[1:]]))
@@ -58,16 +58,6 @@ def gate_inspections(candidate: Path, baseline: Path, allow_missing: bool, comma
     from dsabench.bench.gate.static_baseline import read_static
 
     return outputs.write(judge(read_static(baseline), read_static(candidate), allow_missing, command))
-
-
-def _narrowed(side: StaticSide, grid: GridOptions) -> StaticSide:
-    """Only what will be compiled: the rest is not missing."""
-    kept = tuple(
-        config
-        for config in side.configs
-        if (not grid.ops or config.op in grid.ops) and (not grid.impls or config.impl in grid.impls)
-    )
-    return replace(side, configs=kept)
 
 
 def _compiled(grid: GridOptions) -> StaticSide:

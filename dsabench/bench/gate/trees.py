@@ -101,7 +101,7 @@ def _write_out(checkout: Path, commit: str, folder: Path) -> None:
 
 def _kernels(checkout: Path, commit: str, folder: Path) -> Path | None:
     """In a folder named by their content: compiled once for all commits that do not touch them (numba finds its machine code by the
-    source's path; 40 s for the gate's suite on two cores)."""
+    source's path)."""
     written = kernels_folder(folder)
     if written is None:
         return None
