@@ -1,4 +1,5 @@
-"""`dsabench tune` as a user runs it: whole processes, real faults, real interruptions."""
+"""`dsabench tune` as a user runs it: real faults, real interruptions; whole processes where one is killed, interrupted or limited,
+and once for the exit code."""
 
 from __future__ import annotations
 
@@ -17,6 +18,9 @@ import pytest
 
 from dsabench.bench.journal import JournalError, read_journal
 from dsabench.bench.records import Status
+from tests.cli import in_process
+from tests.cli.in_process import Done
+from tests.homes import own_environment
 
 PLUGINS = Path(__file__).parent.parent / "bench"
 FAULTY = str(PLUGINS / "faulty_plugin.py")
@@ -26,25 +30,24 @@ NARROW = ["--op", "topk_select", "--no-report"]
 QUICKLY = ["--suite", "tiny", *NARROW]
 
 
-def environment(cache: Path) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DSABENCH_")}
-    return clean | {"DSABENCH_CACHE_DIR": str(cache), "COLUMNS": "200"}
-
-
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "dsabench.cli.app", *words]
 
 
-def tune(cache: Path, *words: str, cwd: Path | None = None, **more) -> subprocess.CompletedProcess[str]:
+def process(cache: Path, *words: str, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command("tune", *words),
         capture_output=True,
         text=True,
-        env=environment(cache),
-        cwd=cwd or cache,
+        env=own_environment(cache),
+        cwd=cache,
         timeout=200,
         **more,
     )
+
+
+def tune(cache: Path, *words: str) -> Done:
+    return in_process.dsabench("tune", *words, environment=own_environment(cache), cwd=cache)
 
 
 def keys(journal) -> list[tuple]:
@@ -55,7 +58,7 @@ def keys(journal) -> list[tuple]:
 def faults(tmp_path_factory):
     """One run over a plugin with every fault, exhaustively."""
     base = tmp_path_factory.mktemp("faults")
-    done = tune(
+    done = process(
         base, *QUICKLY, "--plugin", FAULTY, "--impl", "faulty", "--strategy", "exhaustive", "--budget", "150s",
         "--trial-timeout", "4s", "--out", "out", "--json",
     )  # fmt: skip
@@ -226,11 +229,13 @@ def wait_for_trials(path: Path, count: int, process: subprocess.Popen) -> None:
     pytest.fail(f"{count} trials did not appear")
 
 
+GOING_ON = [*NARROW, "--plugin", SLOW, "--impl", "slow", "--budget", "120s", "--out", "out"]
+
+
 def start(base: Path, *words: str) -> subprocess.Popen:
-    words = (*NARROW, "--plugin", SLOW, "--impl", "slow", "--budget", "120s", "--out", "out", *words)
     return subprocess.Popen(
-        command("tune", *words),
-        env=environment(base),
+        command("tune", *GOING_ON, *words),
+        env=own_environment(base),
         cwd=base,
         text=True,
         stdout=subprocess.PIPE,
@@ -265,9 +270,8 @@ def test_killed_then_interrupted_then_finished_without_a_trial_repeated_or_lost(
     assert second.ends[-1].reason == "interrupted"
     assert second.trials[: len(first.trials)] == first.trials
 
-    finished = start(tmp_path, "--resume")
-    out, err = finished.communicate(timeout=150)
-    assert finished.returncode == 0, err
+    finished = tune(tmp_path, *GOING_ON, "--resume")
+    assert finished.returncode == 0, finished.stderr
     third = read_journal(path)
     assert third.trials[: len(second.trials)] == second.trials
     assert third.ends[-1].reason == "complete"
@@ -281,8 +285,7 @@ def test_killed_then_interrupted_then_finished_without_a_trial_repeated_or_lost(
         "left open: as it was"
     )
 
-    again = start(tmp_path, "--resume")
-    again.communicate(timeout=150)
+    assert tune(tmp_path, *GOING_ON, "--resume").returncode == 0
     fourth = read_journal(path)
     assert fourth.trials == third.trials
     assert fourth.comparisons == third.comparisons
@@ -315,7 +318,7 @@ def test_a_full_disk_is_named_and_the_journal_stays_whole(tmp_path, small_disk):
         if not mounted:
             resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
 
-    done = tune(
+    done = process(
         tmp_path, *QUICKLY, "--plugin", SLOW, "--strategy", "exhaustive", "--budget", "60s", "--out", str(disk / "out"),
         preexec_fn=limit,
     )  # fmt: skip
