@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,7 @@ def gate_trees(gate: TreeGate, logs: Path, tell: Callable[[str], None] = lambda 
         candidate=_side(gate.candidate, device),
         device=device,
         rows=sorted_rows(found),
-        notices=_notices(gate, before, after, found),
+        notices=_notices(gate, {**before.left_out, **after.left_out}, pairs),
         command=gate.command,
         started=started,
         wall_s=time.monotonic() - begin,
@@ -196,19 +196,15 @@ def _side(tree: SourceTree, device: DeviceRecord) -> GateSide:
     return GateSide(name=tree.name, commit=tree.commit, versions=package_versions(device.type), started="")
 
 
-def _notices(gate: TreeGate, before: Offers, after: Offers, rows: Sequence[GateRow]) -> list[str]:
-    notices = [f"{name} was not compared: {why}" for name, why in {**before.left_out, **after.left_out}.items()]
-    renamed = dict.fromkeys((row.op, row.renamed_from, row.impl) for row in rows if row.renamed_from)
+def _notices(gate: TreeGate, left_out: Mapping[str, str], pairs: Sequence[OfferPair]) -> list[str]:
+    notices = [f"{name} was not compared: {why}" for name, why in left_out.items()]
+    renamed = dict.fromkeys((pair.workload.op, pair.renamed_from, pair.impl) for pair in pairs if pair.renamed_from)
     notices += [f"{op}/{old} is taken to be renamed {new}: same op, same workloads" for op, old, new in renamed]
-    if any(row.baseline_config != row.candidate_config for row in rows if row.baseline_config and row.candidate_config):
+    both = [(pair.baseline, pair.candidate) for pair in pairs if pair.baseline and pair.candidate]
+    if any(before.config != after.config for before, after in both):
         notices.append("the default config of a row differs between the trees: its change is part of what was measured")
     if gate.slow_by:
         notices.append(f"the candidate was slowed down by {gate.slow_by:.1%} on purpose")
-    same = sum(
-        a.source == b.source != ""
-        for a in before.offers
-        for b in after.offers
-        if (a.workload, a.impl) == (b.workload, b.impl)
-    )
-    notices.append(f"{same} of {len(rows)} rows have the same kernel source on both sides")
+    same = sum(before.source == after.source != "" for before, after in both)
+    notices.append(f"{same} of {len(pairs)} rows have the same kernel source on both sides")
     return notices

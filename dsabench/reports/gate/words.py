@@ -81,7 +81,9 @@ def differing_versions(result: GateResult) -> list[tuple[str, str, str]]:
 def side_words(side: GateSide) -> str:
     """`main (30f311d0a1b2)`."""
     commit = short_commit(side.commit)
-    return side.name if commit in (side.name, "unknown") else f"{side.name} ({commit})"
+    if side.name.startswith(commit):  # a revision named by its commit
+        return commit
+    return side.name if commit == "unknown" else f"{side.name} ({commit})"
 
 
 def short_commit(commit: str) -> str:
