@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dsabench.bench.journal import read_journal
 from dsabench.bench.records import Status
+from tests.cli import in_process
+from tests.homes import own_environment
 
 pytest.importorskip("triton")
 PLUGIN = str(Path(__file__).parent / "planned_plugin.py")
 
 
 def tune(base: Path, **environment: str):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DSABENCH_")}
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "dsabench.cli.app", "tune", "--suite", "tiny", "--op", "topk_select", "--no-report",
-            "--plugin", PLUGIN, "--impl", "planned", "--budget", "90s", "--out", "out",
-        ],
-        capture_output=True, text=True, cwd=base, timeout=200,
-        env=clean | {"DSABENCH_CACHE_DIR": str(base / "cache"), "COLUMNS": "200"} | environment,
+    words = (
+        "--suite", "tiny", "--op", "topk_select", "--no-report", "--plugin", PLUGIN, "--impl", "planned", "--budget", "90s",
+        "--out", "out",
     )  # fmt: skip
+    done = in_process.dsabench("tune", *words, environment=own_environment(base) | environment, cwd=base)
     assert done.returncode == 0, done.stderr
     trials = [t for t in read_journal(base / "out").trials if t.impl == "planned"]
     return done, {t.config["TILE"]: (t.status, t.reason) for t in trials}

@@ -32,10 +32,13 @@ def chosen(impl: str, configs: Sequence[dict[str, str]] = ()) -> list[Candidate]
     return candidates([WORKLOAD], [impl], configs)
 
 
-def run(listed: list[Candidate], folder: Path | None = None, limits: Limits = LIMITS) -> list[Inspection]:
+def run(
+    listed: list[Candidate], folder: Path | None = None, limits: Limits = LIMITS, workers: int = 1
+) -> list[Inspection]:
+    """Each worker imports torch and Triton for 2.5 s."""
     toolchain = find_toolchain()
     cache = FactCache(folder, ARCH, toolchain)
-    each = inspect_configs(listed, ARCH, toolchain, cache, workers=2, plugins=(PLUGIN,), limits=limits)
+    each = inspect_configs(listed, ARCH, toolchain, cache, workers, plugins=(PLUGIN,), limits=limits)
     return mark_same_code(in_order(list(each), listed))
 
 
@@ -47,7 +50,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def kinds(cache_folder: Path) -> dict[str, Inspection]:
     assert os.environ["TRITON_INTERPRET"] == "1"  # and still the workers compile
-    return {str(i.config["KIND"]): i for i in run(chosen("kinds"), cache_folder)}
+    return {str(i.config["KIND"]): i for i in run(chosen("kinds"), cache_folder, workers=2)}
 
 
 def test_a_plain_product(kinds: dict[str, Inspection]) -> None:
@@ -172,7 +175,7 @@ def test_a_planned_and_compiled_config_needs_no_process(
 
 
 def test_faults_cost_their_own_config_only() -> None:
-    found = {str(i.config["FAULT"]): i for i in run(chosen("faults"), limits=Limits(12.0, 2**30))}
+    found = {str(i.config["FAULT"]): i for i in run(chosen("faults"), limits=Limits(12.0, 2**30), workers=2)}
     outcomes = {fault: i.outcome for fault, i in found.items()}
     assert outcomes == {
         "none": Outcome.COMPILED,
