@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from dsabench.kernels import registry
 from dsabench.kernels.registry import PluginError, load_plugin
 from dsabench.kernels.source_hash import code_lines, source_hash
 from dsabench.kernels.workload import Workload
+from tests.cli import in_process
 from tests.kernels.running import check_configs
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "my_triton_kernel.py"
@@ -46,10 +46,9 @@ def plugin(monkeypatch, tmp_path):
             del sys.modules[name]
 
 
-def command_line(*words: str) -> subprocess.CompletedProcess[str]:
+def command_line(*words: str) -> in_process.Done:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "dsabench.cli.app", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return in_process.dsabench(*words, environment=environment)
 
 
 def test_it_is_under_40_lines_of_code():
