@@ -49,13 +49,14 @@ class Chromium:
         self._buffer = b""
         self._next = 0
         self._session: str | None = None
-        self._loaded = False
+        self._loaded: set[str] = set()
         self.requests: list[str] = []
         self.problems: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self._call(f"{domain}.enable")
+        self._call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -78,8 +79,8 @@ class Chromium:
             self.problems.append(str(params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(str(params["entry"]))
-        elif method == "Page.loadEventFired":
-            self._loaded = True
+        elif method == "Page.lifecycleEvent" and params["name"] == "load":
+            self._loaded.add(params["loaderId"])
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         self._next += 1
@@ -97,20 +98,26 @@ class Chromium:
             self._note(answer)
 
     def open(self, url: str, width: int, height: int = 900, *, dark: bool = False, scripts: bool = True) -> None:
-        """Loads a page at a viewport's size and waits for its load event."""
+        """Loads a page at a viewport's size and waits for its load event. Not for another fragment of the page it holds."""
         self.requests.clear()
         self.problems.clear()
+        self.resize(width, height)
+        self.emulate(dark=dark)
+        self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
+        loader = self._call("Page.navigate", url=url)["loaderId"]
+        deadline = time.monotonic() + 60
+        while loader not in self._loaded:
+            self._note(self._receive(deadline))
+
+    def resize(self, width: int, height: int = 900) -> None:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
+
+    def emulate(self, *, dark: bool = False, media: str = "") -> None:
+        """The colours that the system asks for; `print` lays the page out as on paper."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", features=[scheme])
-        self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self._loaded = False
-        self._call("Page.navigate", url=url)
-        deadline = time.monotonic() + 60
-        while not self._loaded:
-            self._note(self._receive(deadline))
+        self._call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression, of what it promises if that is a promise. Raises RuntimeError on an exception."""
@@ -123,10 +130,6 @@ class Chromium:
         """A key as a person would press it, on what has the focus."""
         for kind in ("keyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, text=text)
-
-    def media(self, name: str) -> None:
-        """`print` lays the page out as on paper, the empty name as on the screen again."""
-        self._call("Emulation.setEmulatedMedia", media=name)
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))

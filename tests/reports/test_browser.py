@@ -91,29 +91,29 @@ def saved(browser: Chromium, label: str, kind: str) -> tuple[str, str]:
 
 
 class TestLayout:
-    @pytest.mark.parametrize("width", WIDTHS)
-    def test_no_sheet_overflows_and_nothing_is_complained_of(self, browser: Chromium, full: Report, width: int) -> None:
-        go(browser, full, width=width, dark=width in (390, 1280))
+    def test_no_sheet_overflows_and_nothing_is_complained_of(self, browser: Chromium, full: Report) -> None:
+        go(browser, full)
         for sheet in ("d1", "d1-sparse_mla_decode", "d1-trials", "d1-provenance", "reading"):
             browser.evaluate(f"document.querySelector('nav.pages a[href=\"#{sheet}\"]').click()")
             assert shown(browser) == [sheet]
-            assert browser.evaluate("document.documentElement.scrollWidth") == width, sheet
+            for width in WIDTHS:
+                browser.resize(width)
+                assert browser.evaluate("document.documentElement.scrollWidth") == width, sheet
         assert browser.problems == []
 
-    @pytest.mark.parametrize("width", WIDTHS)
     @pytest.mark.parametrize("name", ["compared", "gpu_report"])
-    def test_comparisons_load_clean(
-        self, browser: Chromium, request: pytest.FixtureRequest, name: str, width: int
-    ) -> None:
+    def test_comparisons_load_clean(self, browser: Chromium, request: pytest.FixtureRequest, name: str) -> None:
         report: Report = request.getfixturevalue(name)
-        go(browser, report, width=width, dark=width == 1280)
-        assert browser.problems == []
-        assert browser.evaluate("document.documentElement.scrollWidth") == width
+        go(browser, report, dark=True)
         drawn = [e.attributes.get("class") for e in report.page.root.all("svg")]
-        count = "[...document.querySelectorAll('svg.{}')].filter(s => getComputedStyle(s).display !== 'none').length"
-        wide, narrow = browser.evaluate(count.format("wide")), browser.evaluate(count.format("narrow"))
-        assert (wide, narrow) == ((0, drawn.count("narrow")) if width < 760 else (drawn.count("wide"), 0))
         assert drawn.count("wide") >= 4
+        count = "[...document.querySelectorAll('svg.{}')].filter(s => getComputedStyle(s).display !== 'none').length"
+        for width in WIDTHS:
+            browser.resize(width)
+            assert browser.evaluate("document.documentElement.scrollWidth") == width
+            wide, narrow = browser.evaluate(count.format("wide")), browser.evaluate(count.format("narrow"))
+            assert (wide, narrow) == ((0, drawn.count("narrow")) if width < 760 else (drawn.count("wide"), 0))
+        assert browser.problems == []
 
     def test_text_of_figures_is_large_enough_on_a_phone(self, browser: Chromium, full: Report) -> None:
         go(browser, full, width=390)
@@ -203,9 +203,9 @@ class TestSheets:
         assert shown(browser) == ["d1-topk_select"]
         invisible = "[...document.querySelectorAll('.sheet h2')].filter(h => !h.checkVisibility()).length"
         assert browser.evaluate(invisible) == len(OPS) + 3
-        browser.media("print")
+        browser.emulate(media="print")
         assert browser.evaluate(invisible) == 0
-        browser.media("")
+        browser.emulate()
         browser.evaluate("document.querySelector('.view button').click()")
         assert len(shown(browser)) == len(OPS) + 4
 
