@@ -186,7 +186,16 @@ def test_page_stands_alone(full: Report) -> None:
 def test_script_can_stand_in_a_page(full: Report) -> None:
     """Neither ends the element it stands in, and nothing in it makes markup of text."""
     (script,) = full.page.scripts
-    for word in ("</script", "<!--", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
+    for word in (
+        "</script",
+        "<!--",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "fetch(",
+    ):
         assert word not in script, word
 
 
@@ -218,7 +227,9 @@ def test_trials_of_a_reader_without_scripts_are_the_same(full: Report) -> None:
     rows = list(csv.DictReader(io.StringIO(base64.b64decode(link.attributes["href"].split(",", 1)[1]).decode())))
     drawn = full.page.drawn("Trials")
     assert [row["config"] for row in rows] == [row["config"] for row in drawn]
-    assert [float(row["median_s"]) for row in rows if row["median_s"]] == [r["median_s"] for r in drawn if r["median_s"]]
+    assert [float(row["median_s"]) for row in rows if row["median_s"]] == [
+        r["median_s"] for r in drawn if r["median_s"]
+    ]
 
 
 def test_json_in_the_page_holds_the_table(full: Report) -> None:

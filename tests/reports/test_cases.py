@@ -298,8 +298,8 @@ def test_twenty_thousand_trials_make_a_page_of_bounded_size(tmp_path: Path) -> N
     assert len(drawn) == FULL.trials < built.trials
     assert f"{FULL.trials} of {built.trials} trials" in page.text
     fastest = min(t.timing.median_s for t in many if t.timing)
-    assert min(row["median_s"] for row in drawn if row["median_s"]) == pytest.approx(fastest, rel=1e-5)
-    assert {row["status"] for row in drawn} == {"PASSED", "CRASHED", "PRUNED"}
+    assert pytest.approx(fastest, rel=1e-5) in [row["median_s"] for row in drawn if row["median_s"]]
+    assert {row["status"] for row in drawn} == {name for name, count in built.by_status.items() if count}
 
 
 def test_a_page_that_would_be_too_large_leaves_details_out_and_says_so(
