@@ -51,22 +51,27 @@ def legal_configs(op: Op, implementation: Implementation, inputs: Any) -> list[C
 def check_configs(
     op_name: str, impl: str, axes: dict[str, int], distribution: str, configs: list[Config], seed: int
 ) -> int:
-    """Runs each config (over the default) that is legal at these axes and checks every row. Returns how many ran."""
+    """Runs each config (over the default) that is legal at these axes, equal ones once, and checks every row. Returns how many are
+    legal."""
     op, implementation = get_op(op_name), get_implementation(op_name, impl)
     workload = Workload.of(op_name, axes, distribution, seed)
     inputs = workload.make_inputs()
     rows = torch.arange(op.row_count(inputs))
     default = implementation.default_config(workload.axis_values)
-    ran, expected = 0, None
+    legal, expected = 0, None
+    done: list[Config] = []
     for config in configs:
         full = {**default, **config}
         if implementation.constraint(full, workload.axis_values) is not None:
             continue
+        legal += 1
+        if full in done:
+            continue
+        done.append(full)
         outputs = poisoned_outputs(op, inputs)
         implementation.run(inputs, outputs, full)
         if expected is None:  # after the first run: a reused buffer must not hold the answer
             expected = op.reference(inputs, rows)
         verdict = op.check(inputs, outputs, rows, expected)
         assert verdict.passed, f"{op_name}/{impl} {workload.label()} {full}: {verdict.reason}"
-        ran += 1
-    return ran
+    return legal
