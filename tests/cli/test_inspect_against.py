@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,8 @@ import pytest
 from dsabench.autotune.predict.constants import NAMES
 from dsabench.cli.app import run
 from tests.autotune.predict import gpu_journal
+from tests.cli import in_process
+from tests.cli.in_process import Done
 from tests.reports.journals import JournalBuilder
 
 NUMBERS = (5, 3)
@@ -25,12 +25,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("cache"))
 
 
-def against(cache: str, *words: str) -> subprocess.CompletedProcess[str]:
-    code = "from dsabench.cli.app import main; main()"
+def against(cache: str, *words: str) -> Done:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"COLUMNS": "100", "DSABENCH_CACHE_DIR": cache}
-    command = [sys.executable, "-c", code, "inspect", "--against", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return in_process.dsabench("inspect", "--against", *words, environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +42,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_json_and_tables(cache: str, packed: Path) -> None:
-    done = against(cache, str(packed), "--json")
+    done = against(cache, str(packed), "--jobs", "1", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert (document["schema"], document["command"], document["against"]) == (1, "inspect", str(packed))
