@@ -40,7 +40,9 @@ def correctness_rows(section: Section) -> list[CorrectnessRow]:
         row.passed += check.passed
         worst = row.worst_passed if check.passed else row.worst_failed
         for measure, error in check.worst.items():
-            worst[measure] = max(worst.get(measure, error), error)
+            held = worst.get(measure)
+            if held is None or error > held:
+                worst[measure] = error
         seen = rows_of.setdefault(key, {})
         checked, total = seen.get(trial.workload.key, (0, 0))
         seen[trial.workload.key] = (max(checked, check.rows_checked), max(total, check.rows_total))

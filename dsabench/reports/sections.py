@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -98,11 +100,24 @@ class Section:
 
     def implementations(self, op: str) -> list[str]:
         """Those that ran or were announced in a header, `torch` last: it is what the others are measured against."""
+        return sorted(self._met.get(op, ()), key=lambda name: (name == "torch", name))
+
+    @cached_property
+    def _met(self) -> dict[str, set[str]]:
+        """Implementations by op."""
         announced = [source.split("/", 1) for run in self.tuning_runs for source in run.header.sources if "/" in source]
-        names = [impl for announced_op, impl in announced if announced_op == op]
-        names += list(self.frame.loc[self.frame["op"] == op, "impl"].unique())
-        names += [c.impl for m in self.comparisons.values() if m.workload.op == op for c in m.candidates]
-        return sorted(dict.fromkeys(names), key=lambda name: (name == "torch", name))
+        ran = self.frame[["op", "impl"]].drop_duplicates().itertuples(index=False, name=None)
+        compared = [(m.workload.op, c.impl) for m in self.comparisons.values() for c in m.candidates]
+        met: dict[str, set[str]] = {}
+        for op, impl in (*announced, *ran, *compared):
+            met.setdefault(op, set()).add(impl)
+        return met
+
+    @cached_property
+    def groups(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """The rows of `frame` by workload key and implementation."""
+        grouped = self.frame.groupby(["workload", "impl"], sort=False)
+        return {(str(key[0]), str(key[1])): rows for key, rows in grouped}
 
     def workloads_of(self, op: str) -> list[WorkloadId]:
         """Sorted by everything but the context, then by the context."""
@@ -133,8 +148,12 @@ def other_axes(workload: WorkloadId) -> str:
     return " ".join(words)
 
 
+# json.dumps makes an encoder a call: of 100,000 configs that is half the time.
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
+
 def config_key(config: dict[str, bool | int | str]) -> str:
-    return json.dumps(config, sort_keys=True)
+    return _sorted_json(config)
 
 
 def instant(text: str) -> datetime | None:
@@ -164,24 +183,22 @@ def _runs(journal: Journal) -> list[Run]:
 
 
 def _frame(trials: list[Trial]) -> pd.DataFrame:
-    rows = [
-        (
-            order,
-            trial.op,
-            trial.impl,
-            trial.workload.key,
-            config_key(trial.config),
-            trial.is_default,
-            FULL_EFFORT if trial.rung == 0 else trial.rung,
-            trial.status.value,
-            trial.timing.median_s if trial.timing else float("nan"),
-            trial.timing.low_s if trial.timing else float("nan"),
-            trial.timing.high_s if trial.timing else float("nan"),
-        )
-        for order, trial in enumerate(trials)
-    ]
-    # An empty frame has no types of its own, and its masks would not be masks.
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype({"is_default": bool, "median_s": float})
+    timings = [trial.timing for trial in trials]
+    texts = {
+        "op": [trial.op for trial in trials],
+        "impl": [trial.impl for trial in trials],
+        "workload": [trial.workload.key for trial in trials],
+        "config": [config_key(trial.config) for trial in trials],
+        "status": [trial.status.value for trial in trials],
+    }
+    # Texts as objects: comparing a column of pandas' own type with a text takes 1 ms however short it is, and there are thousands.
+    columns = {name: pd.Series(values, dtype=object) for name, values in texts.items()}
+    columns["order"] = pd.Series(range(len(trials)), dtype="int64")
+    columns["is_default"] = pd.Series([trial.is_default for trial in trials], dtype=bool)
+    columns["effort"] = pd.Series([trial.rung or FULL_EFFORT for trial in trials], dtype="int64")
+    for name in ("median_s", "low_s", "high_s"):
+        columns[name] = pd.Series([getattr(t, name) if t else math.nan for t in timings], dtype=float)
+    return pd.DataFrame({name: columns[name] for name in _COLUMNS})
 
 
 def _section(journals: list[Journal]) -> Section:

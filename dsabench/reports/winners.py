@@ -188,10 +188,8 @@ def _from_trials(
     )
 
 
-def _workload_rows(
-    section: Section, workload: WorkloadId, groups: dict[tuple[str, str], pd.DataFrame]
-) -> list[WinnerRow]:
-    empty = section.frame.iloc[:0]
+def _workload_rows(section: Section, workload: WorkloadId) -> list[WinnerRow]:
+    groups, empty = section.groups, section.frame.iloc[:0]
     comparison = section.comparisons.get(workload.key)
     torch_frame = groups.get((workload.key, "torch"), empty)
     torch_default = _best_passed(torch_frame[torch_frame["is_default"]])
@@ -209,12 +207,10 @@ def _workload_rows(
 def winner_rows(section: Section) -> dict[str, list[WinnerRow]]:
     """By op, in the section's order. An op announced in a header that no workload reached has `untried` rows without a
     workload: nothing announced is silently missing."""
-    grouped = section.frame.groupby(["workload", "impl"], sort=False)
-    groups = {(str(key[0]), str(key[1])): frame for key, frame in grouped}
     rows: dict[str, list[WinnerRow]] = {}
     for op in section.ops:
         workloads = section.workloads_of(op)
-        rows[op] = [row for workload in workloads for row in _workload_rows(section, workload, groups)]
+        rows[op] = [row for workload in workloads for row in _workload_rows(section, workload)]
         if not workloads:
             rows[op] = [
                 WinnerRow(

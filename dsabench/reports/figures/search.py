@@ -72,7 +72,7 @@ def _line(impl: str, frame: pd.DataFrame) -> SearchLine | None:
 
 def search_panels(section: Section) -> list[SearchPanel]:
     """Workloads of which some trial passed, in the report's order."""
-    groups = {(str(k[0]), str(k[1])): f for k, f in section.frame.groupby(["workload", "impl"], sort=False)}
+    groups = section.groups
     panels = []
     for op in section.ops:
         for workload in section.workloads_of(op):
