@@ -45,7 +45,9 @@ def inspection_table(configs: Sequence[Inspection], most: int) -> InspectionTabl
         Column("why_not", "why not", "text", [shorten(i.prune_reason or "", LONGEST_REASON) for i in shown]),
         Column("same_code_as", "same code as", "text", [_same(i) for i in shown], hidden=True),
     ]
-    return InspectionTable(len(shown), len(configs), island(columns))
+    # Facts of ops without products, or of a run without predictions, would be columns of dashes.
+    known = [c for c in columns if c.kind == "text" or any(value is not None for value in c.values)]
+    return InspectionTable(len(shown), len(configs), island(known))
 
 
 def _axes(inspection: Inspection) -> str:

@@ -65,7 +65,7 @@ class Detail:
     analysis: Depth
 
 
-FULL = Detail(search_panels=search.MOST_PANELS, trials=4000, analysis=Depth(impls=60, contexts=8, finals=True))
+FULL = Detail(search_panels=search.MOST_PANELS, trials=6000, analysis=Depth(impls=60, contexts=8, finals=True))
 LEAN = Detail(search_panels=8, trials=1000, analysis=Depth(impls=14, contexts=1, finals=False))
 
 

@@ -291,7 +291,7 @@
     place.append(region, more);
 
     function cell(column, at) {
-      const made = element(column === seen[0] ? "th" : "td", { className: `${column.kind} of-${column.key}` }, write(column, at));
+      const made = element(column === seen[0] ? "th" : "td", { className: `as-${column.kind} of-${column.key}` }, write(column, at));
       if (column === seen[0]) made.scope = "row";
       if (column.kind === "status") made.classList.add(made.textContent.toLowerCase());
       if (column.interval && value(column, at) !== null) {
