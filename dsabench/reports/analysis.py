@@ -4,7 +4,7 @@ configs, margins, distributions."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -53,7 +53,6 @@ def analyse(section: Section, rows: dict[str, list[WinnerRow]], anchor: str, dep
     by_impl = list(tried_by_impl(section).values())
     studies = parameter_studies(by_impl)
     shown, left_out = studies[: depth.impls], studies[depth.impls :]
-    compared = Counter(comparison.workload.op for comparison in section.comparisons.values())
     return Analysis(
         gains=gained,
         gains_figure=renditions(
@@ -68,6 +67,33 @@ def analyse(section: Section, rows: dict[str, list[WinnerRow]], anchor: str, dep
         heat=heat_series(by_impl, shown, depth.contexts),
         tops=top_lists(section, depth.contexts),
         finales=finales(section) if depth.finals else [],
-        finales_left_out=Counter() if depth.finals else compared,
+        finales_left_out=Counter() if depth.finals else _compared(section),
         samples=sample_figures(section) if depth.finals else [],
     )
+
+
+def lessened(analysis: Analysis, section: Section, depth: Depth) -> Analysis:
+    """What `analyse` gives of that lesser depth, without doing it again."""
+    shown, left_out = analysis.studies[: depth.impls], analysis.studies[depth.impls :]
+    kept = {(study.op, study.impl) for study in shown}
+    met: Counter[tuple[str, str]] = Counter()
+    tops = []
+    for top in analysis.tops:
+        met[top.op, top.impl] += 1
+        if met[top.op, top.impl] <= depth.contexts:
+            tops.append(top)
+    return replace(
+        analysis,
+        studies=shown,
+        studies_left_out=analysis.studies_left_out + Counter(study.op for study in left_out),
+        heat=[replace(s, maps=s.maps[: depth.contexts]) for s in analysis.heat if (s.op, s.impl) in kept],
+        tops=tops,
+        finales=analysis.finales if depth.finals else [],
+        finales_left_out=Counter() if depth.finals else _compared(section),
+        samples=analysis.samples if depth.finals else [],
+    )
+
+
+def _compared(section: Section) -> Counter[str]:
+    """Comparisons by op."""
+    return Counter(comparison.workload.op for comparison in section.comparisons.values())

@@ -22,10 +22,9 @@ from dsabench.reports.dense.study import studies_of
 from dsabench.reports.dense.view import PUBLISHED_CAVEAT
 from dsabench.reports.figures import cost, latency, losses, memory, predicted, roofline, search, speedup, stages
 from dsabench.reports.figures.theme import LIGHT, RC, save_png
-from dsabench.reports.gpu.predictions import predicted_ops
-from dsabench.reports.page import FULL, LEAN, render
+from dsabench.reports.known import Known, know
+from dsabench.reports.page import render, view_all
 from dsabench.reports.sections import Section, sections_of
-from dsabench.reports.winners import fastest_rows, winner_rows
 
 REPORT_NAME = "report.html"
 LARGEST = 5_000_000
@@ -74,10 +73,12 @@ def build(journal_paths: list[Path], out_dir: Path, against: Sequence[Path] = ()
         with matplotlib.rc_context(RC), warnings.catch_warnings():
             # A device may be named in a script that the font lacks: boxes in a PNG, and no reason to speak.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            plots = [path for index, section in enumerate(sections) for path in _write_plots(section, index, plots_dir)]
-            text = render(sections, FULL, inspections, older)
+            known = [know(section) for section in sections]
+            plots = [path for index, each in enumerate(known) for path in _write_plots(each, index, plots_dir)]
+            views = view_all(known, inspections, older)
+            text = render(views)
             if len(text.encode()) > LARGEST:
-                text = render(sections, LEAN, inspections, older)
+                text = render(views.lean())
         html = out_dir / REPORT_NAME
         partial = html.with_suffix(".html.partial")
         partial.write_text(text, encoding="utf-8")
@@ -108,20 +109,13 @@ def _read(paths: list[Path]) -> tuple[list[Journal], list[Inspections]]:
     return journals, inspections
 
 
-def _write_plots(section: Section, index: int, directory: Path) -> list[Path]:
+def _write_plots(known: Known, index: int, directory: Path) -> list[Path]:
     """The PNGs of a device, those that have something to show; a second device's names end in `-2`. An older plot of
     the same name that has nothing to show any more is removed: it would pass for this report's."""
-    rows = winner_rows(section)
-    fastest = fastest_rows(rows)
-    impls = sorted(
-        {impl for op in section.ops for impl in section.implementations(op)}, key=lambda n: (n == "torch", n)
-    )
+    section, dots, rated, impls, predictions = known.section, known.dots, known.rated, known.impls, known.predictions
     name = section.device.name
-    dots = roofline.dots_of(section, fastest)
-    rated = [row for row in fastest if row.over_default or row.over_torch]
-    panels = latency.latency_panels(section, rows)[: latency.MOST_PANELS]
-    searches = search.one_an_op(search.search_panels(section))
-    predictions = predicted_ops(section)
+    panels = known.latency[: latency.MOST_PANELS]
+    searches = search.one_an_op(known.searches)
     figures: dict[str, Figure | None] = {
         "roofline": roofline.draw_roofline(section, dots, LIGHT, narrow=False, title=f"Roofline, {name}")[0]
         if dots

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 
 import jinja2
@@ -20,6 +21,7 @@ from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
 from dsabench.reports.against import AgainstView, against_views
 from dsabench.reports.analysis import Analysis, Depth, analyse
+from dsabench.reports.analysis import lessened as lessened_analysis
 from dsabench.reports.assets import assets
 from dsabench.reports.commands import Commands, commands_of
 from dsabench.reports.correctness import CorrectnessRow, correctness_rows
@@ -33,14 +35,16 @@ from dsabench.reports.dense.view import (
 )
 from dsabench.reports.failures import FailureGroup, failure_groups, shorten
 from dsabench.reports.figures import latency, predicted, roofline, search, speedup
+from dsabench.reports.figures.search import SearchPanel
 from dsabench.reports.figures.svg import inline_svg, renditions
 from dsabench.reports.figures.theme import PAGE, SERIES
 from dsabench.reports.gate.words import config_change_words, workload_words
 from dsabench.reports.gpu.conditions import GpuState, gpu_state
-from dsabench.reports.gpu.predictions import PredictedOp, predicted_ops
+from dsabench.reports.gpu.predictions import PredictedOp
 from dsabench.reports.gpu.warm import WarmRow, warm_rows
 from dsabench.reports.inspection import MARKS, Grid, grids_of
 from dsabench.reports.inspection_table import InspectionTable, inspection_table
+from dsabench.reports.known import Known
 from dsabench.reports.sections import Run, Section, context_label, context_of, other_axes
 from dsabench.reports.spreadsheet import data_url
 from dsabench.reports.trials import TrialTable, trial_table
@@ -48,8 +52,6 @@ from dsabench.reports.winners import (
     WinnerRow,
     changed_tunables,
     describe_ties,
-    fastest_rows,
-    winner_rows,
 )
 from dsabench.reports.winners_file import winners_csv, winners_json
 
@@ -100,6 +102,7 @@ class SectionView:
 
     anchor: str
     section: Section
+    known: Known
     tiles: list[summary.Tile]
     notices: list[str]
     headlines: list[summary.Headline]
@@ -114,6 +117,8 @@ class SectionView:
     latency: list[Panel]
     latency_left_out: Counter[str]
     search: list[Panel]
+    searches: list[SearchPanel]
+    """what `search` shows, in its order"""
     search_left_out: Counter[str]
     analysis: Analysis
     against: list[AgainstView]
@@ -195,17 +200,11 @@ class SectionView:
         return (self.section.tuning_runs or self.section.runs)[-1]
 
 
-def view_section(section: Section, anchor: str, detail: Detail, against: Sequence[GateResult] = ()) -> SectionView:
-    rows = winner_rows(section)
-    fastest = fastest_rows(rows)
+def view_section(known: Known, anchor: str, detail: Detail, against: Sequence[GateResult] = ()) -> SectionView:
+    section, rows, fastest, rated, impls = known.section, known.rows, known.fastest, known.rated, known.impls
     groups = failure_groups(section)
-    impls = sorted(
-        {impl for op in section.ops for impl in section.implementations(op)}, key=lambda n: (n == "torch", n)
-    )
-    dots = roofline.dots_of(section, fastest)
-    lat = latency.latency_panels(section, rows)
-    panels = search.search_panels(section)
-    chosen = panels if len(panels) <= detail.search_panels else search.one_an_op(panels)[: detail.search_panels]
+    dots, lat, predictions = known.dots, known.latency, known.predictions
+    chosen = search.chosen_panels(known.searches, detail.search_panels)
 
     def roof(narrow: bool) -> tuple[Figure, list[str]]:
         return roofline.draw_roofline(section, dots, PAGE, narrow=narrow)
@@ -213,11 +212,10 @@ def view_section(section: Section, anchor: str, detail: Detail, against: Sequenc
     def ratios(narrow: bool) -> tuple[Figure, list[str]]:
         return speedup.draw_speedup(rated, PAGE, narrow=narrow)
 
-    rated = [row for row in fastest if row.over_default or row.over_torch]
-    predictions = predicted_ops(section)
     return SectionView(
         anchor=anchor,
         section=section,
+        known=known,
         tiles=summary.verdict_tiles(section, groups, rows),
         notices=summary.notices(section),
         headlines=summary.headlines(rows, fastest),
@@ -249,7 +247,8 @@ def view_section(section: Section, anchor: str, detail: Detail, against: Sequenc
             for i, p in enumerate(chosen)
             for figure, titles in [search.draw_search_panel(p, PAGE, impls)]
         ],
-        search_left_out=Counter(p.workload.op for p in panels) - Counter(p.workload.op for p in chosen),
+        searches=chosen,
+        search_left_out=_ops(known.searches) - _ops(chosen),
         analysis=analyse(section, rows, anchor, detail.analysis),
         against=against_views(against, anchor),
         failures=groups[:MOST_FAILURE_GROUPS],
@@ -275,6 +274,25 @@ def view_section(section: Section, anchor: str, detail: Detail, against: Sequenc
     )
 
 
+def lessened(view: SectionView, detail: Detail) -> SectionView:
+    """What `view_section` gives in that lesser detail, without working it out and drawing it again."""
+    searches = search.chosen_panels(view.known.searches, detail.search_panels)
+    kept = {panel.workload.key for panel in searches}
+    drawn = zip(view.searches, view.search, strict=True)
+    return replace(
+        view,
+        search=[panel for each, panel in drawn if each.workload.key in kept],
+        searches=searches,
+        search_left_out=_ops(view.known.searches) - _ops(searches),
+        analysis=lessened_analysis(view.analysis, view.section, detail.analysis),
+        trial_table=trial_table(view.section, detail.trials),
+    )
+
+
+def _ops(panels: Sequence[SearchPanel]) -> Counter[str]:
+    return Counter(panel.workload.op for panel in panels)
+
+
 def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
@@ -284,6 +302,7 @@ def _exponent(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dsabench.reports", "templates"),
@@ -327,35 +346,62 @@ def _environment() -> jinja2.Environment:
 
 @dataclass(frozen=True)
 class InspectionView:
-    header: InspectHeader
+    found: Inspections
     grids: list[Grid]
     table: InspectionTable
 
+    @property
+    def header(self) -> InspectHeader:
+        return self.found.header
 
-def render(
-    sections: list[Section],
-    detail: Detail = FULL,
+
+@dataclass(frozen=True)
+class Views:
+    """Everything the page shows, in one `Detail`."""
+
+    detail: Detail
+    sections: list[SectionView]
+    inspections: list[InspectionView]
+
+    def lean(self) -> Views:
+        """The same in `LEAN`."""
+        return Views(
+            LEAN,
+            [lessened(view, LEAN) for view in self.sections],
+            [replace(view, table=inspection_table(view.found.configs, LEAN.trials)) for view in self.inspections],
+        )
+
+
+def view_all(
+    sections: Sequence[Known],
     inspections: Sequence[Inspections] = (),
     against: Mapping[str, Sequence[GateResult]] = MappingProxyType({}),
-) -> str:
-    """The whole page; `against`: by device key. Strings of the journals are escaped: by Jinja in the text, by matplotlib and `svg.py`
-    in figures."""
+) -> Views:
+    """In `FULL`; `against`: by device key."""
+    return Views(
+        FULL,
+        [
+            view_section(known, f"d{index + 1}", FULL, against.get(known.section.device.key, ()))
+            for index, known in enumerate(sections)
+        ],
+        [InspectionView(found, grids_of(found), inspection_table(found.configs, FULL.trials)) for found in inspections],
+    )
+
+
+def render(views: Views) -> str:
+    """The whole page. Strings of the journals are escaped: by Jinja in the text, by matplotlib and `svg.py` in figures."""
     import dsabench
 
-    environment = _environment()
-    views = [
-        view_section(section, f"d{index + 1}", detail, against.get(section.device.key, ()))
-        for index, section in enumerate(sections)
-    ]
-    return environment.get_template("report.html").render(
-        views=views,
-        inspections=[
-            InspectionView(found.header, grids_of(found), inspection_table(found.configs, detail.trials))
-            for found in inspections
-        ],
-        marks=MARKS,
-        memory_caption=MEMORY_CAPTION,
-        assets=assets(),
-        version=dsabench.__version__,
-        lean=detail is LEAN,
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            views=views.sections,
+            inspections=views.inspections,
+            marks=MARKS,
+            memory_caption=MEMORY_CAPTION,
+            assets=assets(),
+            version=dsabench.__version__,
+            lean=views.detail is LEAN,
+        )
     )

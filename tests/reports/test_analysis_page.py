@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dsabench.bench.journal import read_journal
-from dsabench.reports.page import FULL, LEAN, render
+from dsabench.reports.known import know
+from dsabench.reports.page import render, view_all
 from dsabench.reports.sections import sections_of
 from tests.reports.conftest import Report
 from tests.reports.journals import JournalBuilder, device, header, workload_record, write_records
@@ -96,7 +97,9 @@ def test_pairs_stand_as_a_matrix(tmp_path: Path) -> None:
     made = [Made(name, {}, [seconds] * 8) for name, seconds in (("fast", 1.0), ("slow", 2.0))]
     comparison = made_comparison(made, noise=0.01, pairs=True)
     path = write_records(tmp_path, [header(device()), workload_record(OP, 4096), comparison])
-    (tmp_path / "page.html").write_text(render(sections_of([read_journal(path)])))
+    (tmp_path / "page.html").write_text(
+        render(view_all([know(section) for section in sections_of([read_journal(path)])]))
+    )
     region = next(
         e
         for e in Page(tmp_path / "page.html").root.all("div")
@@ -107,10 +110,10 @@ def test_pairs_stand_as_a_matrix(tmp_path: Path) -> None:
 
 
 def test_a_lean_page_leaves_comparisons_out_and_says_so(tmp_path: Path, small: JournalBuilder) -> None:
-    sections = sections_of([read_journal(small.write(tmp_path))])
-    for detail, there in ((FULL, True), (LEAN, False)):
+    views = view_all([know(section) for section in sections_of([read_journal(small.write(tmp_path))])])
+    for each, there in ((views, True), (views.lean(), False)):
         page = tmp_path / "page.html"
-        page.write_text(render(sections, detail))
+        page.write_text(render(each))
         text = Page(page)
         assert any(svg for svg in text.root.all("svg") if "1st half:" in svg.attributes.get("aria-label", "")) is there
         assert ("Comparisons left out for size: 1" in text.text) is not there

@@ -96,6 +96,11 @@ def one_an_op(panels: list[SearchPanel]) -> list[SearchPanel]:
     return list(best.values())
 
 
+def chosen_panels(panels: list[SearchPanel], most: int) -> list[SearchPanel]:
+    """All of them, or where there are more than `most` one an op."""
+    return panels if len(panels) <= most else one_an_op(panels)[:most]
+
+
 def draw_panel(axes: Axes, panel: SearchPanel, theme: Theme, impls: list[str], titles: list[str]) -> None:
     most = max(line.count for line in panel.lines)
     times = [seconds for line in panel.lines for _, seconds in line.dots]
