@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from dsabench.bench.inspection_records import SCHEMA_VERSION, AnyInspectRecord, InspectHeader, Inspection
+from dsabench.bench.whole_file import write_whole
 
 RESULTS_NAME = "inspect.jsonl"
 _adapter: TypeAdapter[AnyInspectRecord] = TypeAdapter(AnyInspectRecord)
@@ -32,19 +31,9 @@ def write_inspections(folder: Path, header: InspectHeader, inspections: Sequence
     path = folder / RESULTS_NAME
     text = "".join(record.model_dump_json() + "\n" for record in (header, *inspections))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        return write_whole(path, text)
     except OSError as error:
         raise InspectionFileError(f"cannot write {path}: {error.strerror}") from error
-    return path
 
 
 def read_inspections(path: Path) -> Inspections:

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.jobs import PlannedLaunch
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.bench.inspection_records import CodeRecord, ConfigId
+from dsabench.bench.whole_file import write_whole
 from dsabench.kernels.source_hash import code_lines
 from dsabench.kernels.tuned_table import user_cache_root
 
@@ -77,15 +77,7 @@ class FactCache:
         if self._folder is None:
             return
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                os.replace(temporary, self._folder / name)
-            except OSError:
-                os.unlink(temporary)
-                raise
+            write_whole(self._folder / name, data)
 
 
 @functools.cache

@@ -7,8 +7,6 @@ lines.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from dsabench.bench.inspection_file import InspectionFileError, Inspections, read_inspections
 from dsabench.bench.inspection_records import CodeRecord, ConfigId, Inspection, LaunchRecord, Outcome, OutcomeField
 from dsabench.bench.records import ConfigValues, Record
+from dsabench.bench.whole_file import write_whole
 
 SCHEMA_VERSION = 1
 _BEGINS = b'{"kind":"static"'
@@ -138,16 +137,7 @@ def write_static(path: Path, side: StaticSide) -> None:
         record.model_dump_json(exclude_defaults=True) + "\n" for record in (side.header, *sources, *side.configs)
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise InspectionFileError(f"cannot write {path}: {error.strerror}") from error
 

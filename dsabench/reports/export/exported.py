@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from dsabench.bench.whole_file import write_whole
 
 
 class ExportError(Exception):
@@ -31,15 +32,9 @@ class Exported:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Whole or not at all: what reads it beside us never sees half a file. Makes the folder. Raises ExportError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Whole or not at all, see `write_whole`. Raises ExportError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content.encode() if isinstance(content, str) else content)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, content)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from dsabench.bench.gate.records import GateResult
+from dsabench.bench.whole_file import write_whole
 from dsabench.reports.gate.junit import render_junit
 from dsabench.reports.gate.markdown import COMMENT_LIMIT, render_markdown
 from dsabench.reports.gate.png import write_png
@@ -30,27 +28,9 @@ def write_outputs(result: GateResult, out: Path) -> dict[str, Path]:
     }
     written = {}
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            written[name] = _replace(out / name, partial(_write_text, text))
-        written["gate.png"] = _replace(out / "gate.png", partial(write_png, result))
+            written[name] = write_whole(out / name, text)
+        written["gate.png"] = write_whole(out / "gate.png", partial(write_png, result))
     except OSError as error:
         raise GateOutputError(f"cannot write the gate's outputs in {out}: {error.strerror or error}") from error
     return written
-
-
-def _write_text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> Path:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
