@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from dsabench.bench.gate.reading import read_for_gate
 from dsabench.bench.inspection_file import RESULTS_NAME, Inspections, read_inspections
-from dsabench.bench.journal import JOURNAL_NAME, PACKED_NAME, Journal, read_journal
+from dsabench.bench.journal import JOURNAL_NAME, PACKED_NAME, Journal, collection_paused, read_journal
 from dsabench.bench.records import Status
 from dsabench.reports.against import AgainstError, compare_with
 from dsabench.reports.dense.losses import loss_groups
@@ -62,7 +62,10 @@ def build(journal_paths: list[Path], out_dir: Path, against: Sequence[Path] = ()
     if not journal_paths:
         raise ReportError("no journal was given; name the directories that `dsabench tune` wrote")
     journals, inspections = _read(journal_paths)
-    sections = sections_of(journals)
+    # None of it holds cycles. Figures do: they are collected.
+    with collection_paused():
+        sections = sections_of(journals)
+        known = [know(section) for section in sections]
     try:
         older = compare_with(sections, [read_for_gate(path) for path in against])
     except AgainstError as error:
@@ -73,7 +76,6 @@ def build(journal_paths: list[Path], out_dir: Path, against: Sequence[Path] = ()
         with matplotlib.rc_context(RC), warnings.catch_warnings():
             # A device may be named in a script that the font lacks: boxes in a PNG, and no reason to speak.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            known = [know(section) for section in sections]
             plots = [path for index, each in enumerate(known) for path in _write_plots(each, index, plots_dir)]
             views = view_all(known, inspections, older)
             text = render(views)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from dsabench.bench.records import Status, WorkloadId
+from dsabench.bench.records import Status, Trial, WorkloadId
 from dsabench.reports.sections import Section, context_of
 
 Value = bool | int | str
 ABSENT = -1
 """code of a config that lacks the tunable"""
+_NO_VALUE = (type(None), None)
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,12 @@ class Tried:
 def tried_by_impl(section: Section) -> dict[tuple[str, str], list[Tried]]:
     """By (op, implementation) in the report's order, `torch` last; of each the workload with the most configs that passed first, the
     longest context among equals. Workloads of which nothing passed are left out."""
-    parsed = {text: json.loads(text) for text in section.frame["config"].unique()}
     frame = section.frame.sort_values("effort", kind="stable").drop_duplicates(
         ["workload", "impl", "config"], keep="last"
     )
     found: dict[tuple[str, str], list[Tried]] = {}
     for (op, impl, key), group in frame.groupby(["op", "impl", "workload"], sort=False):
-        tried = _tried(str(op), str(impl), section.workloads[str(key)], group, parsed)
+        tried = _tried(str(op), str(impl), section.workloads[str(key)], group, section.trials)
         if tried.passed.any():
             found.setdefault((tried.op, tried.impl), []).append(tried)
     for group in found.values():
@@ -60,19 +60,17 @@ def tried_by_impl(section: Section) -> dict[tuple[str, str], list[Tried]]:
     return dict(sorted(found.items(), key=lambda item: (order[item[0][0]], item[0][1] == "torch", item[0][1])))
 
 
-def _tried(op: str, impl: str, workload: WorkloadId, frame: pd.DataFrame, parsed: dict[str, dict[str, Value]]) -> Tried:
-    configs = [parsed[text] for text in frame["config"]]
+def _tried(op: str, impl: str, workload: WorkloadId, frame: pd.DataFrame, trials: Sequence[Trial]) -> Tried:
+    configs = [trials[order].config for order in frame["order"]]
     values: dict[str, tuple[Value, ...]] = {}
     codes: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(name for config in configs for name in config):
+    for name in sorted(set().union(*configs)):
         # True, 1 and "1" are three values, and as keys of a dict two of them would be one.
-        kinds = {(type(config[name]), config[name]) for config in configs if name in config}
-        ordered = sorted(kinds, key=lambda kind: _order(kind[1]))
-        index = {kind: code for code, kind in enumerate(ordered)}
+        kinds = [(type(value), value) for value in (config.get(name) for config in configs)]
+        ordered = sorted((kind for kind in set(kinds) if kind != _NO_VALUE), key=lambda kind: _order(kind[1]))
+        index = {kind: code for code, kind in enumerate(ordered)} | {_NO_VALUE: ABSENT}
         values[name] = tuple(value for _, value in ordered)
-        codes[name] = np.array(
-            [index[type(config[name]), config[name]] if name in config else ABSENT for config in configs]
-        )
+        codes[name] = np.array([index[kind] for kind in kinds])
     passed = (frame["status"] == Status.PASSED.value).to_numpy()
     defaults = np.flatnonzero(frame["is_default"].to_numpy(bool))
     return Tried(
