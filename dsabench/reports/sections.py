@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from dsabench.bench.journal import Journal
 from dsabench.bench.records import (
@@ -26,6 +25,9 @@ from dsabench.bench.records import (
     WorkloadRecord,
 )
 from dsabench.kernels.sizes import format_size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FULL_EFFORT = 1 << 30
 """rank of rung 0 in the column `effort`; the cheaper rungs rank by their own number"""
@@ -76,7 +78,7 @@ class Section:
     superseded: int = 0
     """comparisons of a workload that a later run measured again"""
     trials: list[Trial] = field(default_factory=list)
-    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+    frame: pd.DataFrame = field(default_factory=lambda: _frame([]))
     """a row a trial, in the order of `trials`"""
     pipelines: list[PipelinePoint] = field(default_factory=list)
     """of the pipeline against dense attention, in the order measured; later ones of a context count"""
@@ -183,6 +185,9 @@ def _runs(journal: Journal) -> list[Run]:
 
 
 def _frame(trials: list[Trial]) -> pd.DataFrame:
+    # Here alone: a gate's figures need names of this module and no table, and importing pandas takes half a second of its 5.
+    import pandas as pd
+
     timings = [trial.timing for trial in trials]
     texts = {
         "op": [trial.op for trial in trials],

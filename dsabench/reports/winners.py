@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from dsabench.bench.records import Comparison, Ratio, Status, Trial, WorkloadId, WorkloadRecord
 from dsabench.reports.quantities import Span, format_config
 from dsabench.reports.sections import Section, config_key
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ConfigValues = dict[str, bool | int | str]
 
