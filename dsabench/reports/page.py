@@ -244,7 +244,8 @@ def view_section(known: Known, anchor: str, detail: Detail, against: Sequence[Ga
                 other_axes(p.workload),
                 inline_svg(figure, f"{anchor}-search{i}", f"Search of {p.name}", titles),
             )
-            for i, p in enumerate(chosen)
+            for i, p in enumerate(known.searches)
+            if p in chosen
             for figure, titles in [search.draw_search_panel(p, PAGE, impls)]
         ],
         searches=chosen,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from dsabench.bench.journal import read_journal
+from dsabench.reports.figures.theme import RC
 from dsabench.reports.known import know
-from dsabench.reports.page import render, view_all
+from dsabench.reports.page import LEAN, Views, render, view_all, view_section
 from dsabench.reports.sections import sections_of
 from tests.reports.conftest import Report
 from tests.reports.journals import JournalBuilder, device, header, workload_record, write_records
@@ -107,6 +109,17 @@ def test_pairs_stand_as_a_matrix(tmp_path: Path) -> None:
     )
     cells = [[td.text for td in tr.all("td")] for tr in region.all("tbody")[0].all("tr")]
     assert cells == [["", "0.500× faster"], ["2.00× slower", ""]]
+
+
+def test_a_page_made_leaner_is_the_lean_one(tmp_path: Path) -> None:
+    """What is left of a page that was too large is what would have been worked out and drawn for it."""
+    path = JournalBuilder(ops=("indexer_logits", "topk_select", "sparse_mla_decode")).write(tmp_path)
+    known = know(sections_of([read_journal(path)])[0])
+    with matplotlib.rc_context(RC):
+        made_leaner = view_all([known]).lean()
+        lean = Views(LEAN, [view_section(known, "d1", LEAN)], [])
+    assert 0 < len(lean.sections[0].search) < len(known.searches)
+    assert render(made_leaner) == render(lean)
 
 
 def test_a_lean_page_leaves_comparisons_out_and_says_so(tmp_path: Path, small: JournalBuilder) -> None:
