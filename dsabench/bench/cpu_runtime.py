@@ -18,8 +18,9 @@ from dsabench.bench.flush import Flush
 from dsabench.bench.load import cores_taken, load_note, load_snapshot
 from dsabench.bench.memory import available_bytes, limit_memory, peak_extra_bytes
 from dsabench.bench.records import Ceilings, DeviceRecord
-from dsabench.bench.runtime import CopyRoom, Timed
+from dsabench.bench.runtime import CopyRoom, Stopwatch, Timed
 from dsabench.bench.selfcheck import MeasuringParts
+from dsabench.bench.spin import spin
 from dsabench.bench.timing import Call, Rotation, WallClock, calls_for, time_calls, warm_up
 from dsabench.kernels.cpu.memory import release_scratch
 from dsabench.kernels.machine import usable_cpus
@@ -76,6 +77,16 @@ class CpuRuntime:
 
     def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> WallStopwatch:
         return WallStopwatch(call, rotation, None if rotated else self._flush)
+
+    def slowed(self, call: Call, by: float, watch: Stopwatch) -> Call:
+        """By a share of what each call took: the machine may be slower when `watch` is asked than when it counts."""
+
+        def slow(copy: int) -> None:
+            begin = time.perf_counter()
+            call(copy)
+            spin(by * (time.perf_counter() - begin))
+
+        return slow
 
     def stage_times(self, stages: Sequence[Callable[[], None]]) -> list[float]:
         self._flush()

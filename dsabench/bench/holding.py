@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import statistics
+from collections.abc import Callable
 
 from dsabench.bench.jobs import Held, HoldJob, Sampled, SampleJob
 from dsabench.bench.messages import Stage
@@ -14,8 +15,6 @@ from dsabench.bench.trial import Runner, Tell, TrialFailed, kernel_faults
 from dsabench.bench.workbench import Bench, Benches
 from dsabench.kernels.registry import get_implementation
 
-_SLOWED_SAMPLES = 5  # their median is the call's time that the slow-down is a share of
-
 
 class Holder:
     """Holds at most one config."""
@@ -25,10 +24,11 @@ class Holder:
         self._runtime = runtime
         self._tell = tell
         self._watch: Stopwatch | None = None
+        self._slow: Callable[[Stopwatch], Stopwatch] | None = None
 
     def hold(self, job: HoldJob) -> Held:
         """Never raises for what the kernel does wrong; what it raises itself is a fault of inputs or reference."""
-        self._watch = None
+        self._watch = self._slow = None
         self._tell(Stage("build"))
         bench = self._benches.get(job.workload)
         runner = Runner(bench, get_implementation(job.workload.op, job.impl), job.config)
@@ -63,25 +63,21 @@ class Holder:
         rotated = bench.rotate(self._runtime.copy_room())
         rotation = Rotation(len(bench.copies))
         planned = runner.implementation.plan is not None
+
+        def watch_of(call: Call) -> Stopwatch:
+            return self._runtime.stopwatch(call, rotation, rotated, planned)
+
+        def slowed(plain: Stopwatch) -> Stopwatch:
+            watch = watch_of(self._runtime.slowed(runner.call, job.slow_by, plain))
+            watch.prepare(job.sample_s)
+            return watch
+
         self._tell(Stage("time"))
-
-        def watch(call: Call) -> tuple[Stopwatch, int]:
-            ready = self._runtime.stopwatch(call, rotation, rotated, planned)
-            return ready, ready.prepare(job.sample_s)
-
         with kernel_faults(self._runtime):
-            plain, calls = watch(runner.call)
-            return (plain, calls) if job.slow_by == 0.0 else watch(self._slowed(runner.call, plain, job.slow_by))
-
-    def _slowed(self, call: Call, watch: Stopwatch, by: float) -> Call:
-        spin = self._runtime.measuring_parts().spin
-        extra_s = by * statistics.median(watch.sample() for _ in range(_SLOWED_SAMPLES))
-
-        def slowed(copy: int) -> None:
-            call(copy)
-            spin(extra_s)
-
-        return slowed
+            watch = watch_of(runner.call)
+            calls = watch.prepare(job.sample_s)
+        self._slow = slowed if job.slow_by else None
+        return watch, calls
 
     def sample(self, job: SampleJob) -> Sampled:
         """Raises RuntimeError when nothing is held."""
@@ -90,8 +86,11 @@ class Holder:
         samples: list[float] = []
         gc.disable()  # collected once, in `Benches.get`: a collection before every sample would cost more than the sample
         try:
-            self._watch.settle(job.calls)
             with kernel_faults(self._runtime):
+                if self._slow is not None:
+                    # Not in `hold`: others hold at the same time, and what this takes now would be another's doing.
+                    self._watch, self._slow = self._slow(self._watch), None
+                self._watch.settle(job.calls)
                 while len(samples) < (job.most if sum(samples) < job.seconds else 1):
                     samples.append(self._watch.sample())
         except TrialFailed as failed:

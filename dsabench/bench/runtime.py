@@ -81,6 +81,10 @@ class Runtime(Protocol):
 
     def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> Stopwatch: ...
 
+    def slowed(self, call: Call, by: float, watch: Stopwatch) -> Call:
+        """`call` made slower by that share of its time, with work of known duration. watch: times `call`, and may be asked now."""
+        ...
+
     def stage_times(self, stages: Sequence[Callable[[], None]]) -> list[float]:
         """Runs the stages one after the other, once, on inputs that were pushed out of the cache before the first. Seconds of each
         as part of that run: what one leaves in the cache serves the next."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,10 +17,11 @@ from dsabench.bench.gpu.faults import cuda_fault
 from dsabench.bench.gpu.flush import GpuFlush
 from dsabench.bench.gpu.measuring import gpu_parts
 from dsabench.bench.gpu.nvml import open_sensor
+from dsabench.bench.gpu.spin import GpuSpin
 from dsabench.bench.gpu.stopwatch import GpuStopwatch, time_on_gpu
 from dsabench.bench.gpu.stream import TorchStream
 from dsabench.bench.records import Ceilings, DeviceRecord
-from dsabench.bench.runtime import CopyRoom, Timed
+from dsabench.bench.runtime import CopyRoom, Stopwatch, Timed
 from dsabench.bench.selfcheck import MeasuringParts
 from dsabench.bench.timing import Call, Rotation
 
@@ -30,6 +32,7 @@ _MOST_COPIES = 8192
 _FEW_COPIES = 64
 _COPIES_SHARE = 4  # of the free memory
 _KEPT_SHARE = 3
+_SLOWED_SAMPLES = 5
 
 
 class GpuRuntime:
@@ -82,6 +85,17 @@ class GpuRuntime:
     def stopwatch(self, call: Call, rotation: Rotation, rotated: bool, planned: bool) -> GpuStopwatch:
         flush = None if rotated else self._flush
         return GpuStopwatch(self._stream, call, rotation, flush, planned, self._observer)
+
+    def slowed(self, call: Call, by: float, watch: Stopwatch) -> Call:
+        """By a spin of one length after each call: the host does not know what a call takes when it queues it."""
+        spin = GpuSpin(self.device)
+        extra_s = by * statistics.median(watch.sample() for _ in range(_SLOWED_SAMPLES))
+
+        def slow(copy: int) -> None:
+            call(copy)
+            spin(extra_s)
+
+        return slow
 
     def stage_times(self, stages: Sequence[Callable[[], None]]) -> list[float]:
         return self._staged.measure(stages)
