@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from dsabench.kernels.tuned_table import user_cache_root
+from dsabench.kernels.user_cache import user_cache_root
 
 
 def own_environment(home: Path) -> dict[str, str]:

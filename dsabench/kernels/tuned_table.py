@@ -10,22 +10,19 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from dsabench.kernels.cuda_driver import CUDA_DRIVER, cuda_driver_version
 from dsabench.kernels.implementation import ConfigValue
 from dsabench.kernels.registry import get_op
 from dsabench.kernels.source_hash import source_hash
+from dsabench.kernels.user_cache import user_cache_root
 
 SCHEMA = 1
-CACHE_ENV = "DSABENCH_CACHE_DIR"
 _PACKAGED = Path(__file__).parent / "tuned"
 KEYED_VERSIONS = {"cpu": ("torch", "numba"), "cuda": ("torch", "triton", CUDA_DRIVER)}
 """By device type, whose version is part of an entry's key: what generates or runs the code that was timed."""
@@ -43,12 +40,6 @@ class Entry:
     source: str
     versions: Mapping[str, str]
     median_s: float
-
-
-def user_cache_root() -> Path:
-    """The user's folder for what dsabench keeps: DSABENCH_CACHE_DIR, else the platform's."""
-    base = os.environ.get(CACHE_ENV)
-    return Path(base) if base else user_cache_path("dsabench")
 
 
 def user_table_path(device_key: str) -> Path:

@@ -20,7 +20,7 @@ from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.bench.inspection_records import CodeRecord, ConfigId
 from dsabench.bench.whole_file import write_whole
 from dsabench.kernels.source_hash import code_lines
-from dsabench.kernels.tuned_table import user_cache_root
+from dsabench.kernels.user_cache import user_cache_root
 
 _MAKERS = ("compile", "disassemble", "facts", "products", "resources", "sass", "source", "traffic")
 """Modules of this package that decide what a fact is: facts that other versions of them made are not these."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from dsabench.bench.other_kernels import kernels_folder
-from dsabench.kernels.tuned_table import user_cache_root
+from dsabench.kernels.user_cache import user_cache_root
 
 MOST_KEPT = 16
 """Folders in the cache, two a revision."""

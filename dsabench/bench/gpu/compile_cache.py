@@ -20,7 +20,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dsabench.kernels.tuned_table import user_cache_root
+from dsabench.kernels.user_cache import user_cache_root
 
 FOLDER_ENV = "TRITON_CACHE_DIR"
 

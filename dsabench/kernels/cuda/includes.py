@@ -1,0 +1,29 @@
+"""Which files a CUDA source is made of: itself and what it includes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+INCLUDE_FOLDER = Path(__file__).parent / "include"
+"""The package's own headers."""
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
+
+
+def files_of(source: Path) -> list[Path]:
+    """`source` and every file it includes in quotes, however deeply, each once: in the including file's folder, else in
+    INCLUDE_FOLDER. An include that conditions leave out counts too; one that is nowhere is left to the compiler to refuse. Raises
+    OSError where `source` cannot be read."""
+    found: dict[Path, None] = {}
+    todo = [source.resolve()]
+    while todo:
+        current = todo.pop()
+        if current in found:
+            continue
+        found[current] = None
+        for name in _INCLUDE.findall(current.read_text()):
+            for folder in (current.parent, INCLUDE_FOLDER):
+                if (folder / name).is_file():
+                    todo.append((folder / name).resolve())
+                    break
+    return list(found)
