@@ -35,7 +35,7 @@ class CompileAhead:
         self._candidates = [candidate for pair in pairs for candidate in _configs(pair)]
         self._plugins = plugins
         self._place = {candidate.config: n for n, candidate in enumerate(self._candidates)}
-        self._found: dict[int, Inspection] = {}
+        self._found: dict[int, Inspection | None] = {}  # None: nothing here compiles it
         self._changed = threading.Condition()
         self._ended = not self._candidates
         self._child: subprocess.Popen[bytes] | None = None
@@ -77,7 +77,8 @@ class CompileAhead:
                     fault = message["fault"]
                     continue
                 with self._changed:
-                    self._found[message["candidate"]] = Inspection.model_validate(message["inspection"])
+                    told = message["inspection"]
+                    self._found[message["candidate"]] = Inspection.model_validate(told) if told else None
                     self._changed.notify_all()
         except (OSError, ValueError) as error:
             fault = f"{type(error).__name__}: {error}"

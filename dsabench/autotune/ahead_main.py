@@ -43,7 +43,11 @@ def main() -> None:
         arch, toolchain = get_arch(DEFAULT_ARCH), find_toolchain()
         cache = FactCache(default_folder(), arch, toolchain)
         workers = max(1, usable_cpus() - 1)
-        each = inspect_configs(candidates, arch, toolchain, cache, workers, plugins, launch_cache=cache_folder())
+        each = inspect_configs(
+            *(candidates, arch, toolchain, cache, workers, plugins),
+            launch_cache=cache_folder(),
+            on_left_out=lambda candidate, _: say({"candidate": place[candidate.config], "inspection": None}),
+        )
         for found in each:
             say({"candidate": place[found.id], "inspection": found.model_dump(mode="json")})
     except (ToolchainError, PoolError) as error:

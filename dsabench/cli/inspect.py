@@ -186,7 +186,8 @@ def inspect_all(
     limits: Limits,
     use_cache: bool,
 ) -> list[Inspection]:
-    """All of them, in the order of the grid."""
+    """All of them, in the order of the grid. Those whose compiler is not here are left out, each implementation said in one line on
+    stderr. Raises CommandError when none is left."""
     from rich.console import Console
     from rich.progress import track
 
@@ -197,15 +198,28 @@ def inspect_all(
 
     console = Console(file=sys.stderr)
     cache = FactCache(default_folder() if use_cache else None, arch, toolchain)
-    each = inspect_configs(chosen, arch, toolchain, cache, jobs or usable_cpus(), plugins, limits)
+    left_out: dict[str, str] = {}
+
+    def leave_out(candidate: Candidate, reason: str) -> None:
+        left_out[f"{candidate.config.op}/{candidate.config.impl}"] = reason
+
+    each = inspect_configs(
+        chosen, arch, toolchain, cache, jobs or usable_cpus(), plugins, limits, on_left_out=leave_out
+    )
     try:
         shown = track(each, "compiling", len(chosen), console=console, transient=True, disable=not console.is_terminal)
-        return mark_same_code(in_order(list(shown), chosen))
+        found = mark_same_code(in_order(list(shown), chosen))
     except PoolError as error:
         raise CommandError(str(error)) from error
     except KeyboardInterrupt:
         kept = "; what is compiled is kept, the next run goes on from there" if use_cache else ""
         raise CommandError(f"interrupted{kept}", EXIT_INTERRUPTED) from None
+    for reason in dict.fromkeys(left_out.values()):
+        line = f"left out: {', '.join(name for name, why in left_out.items() if why == reason)}: {reason}"
+        if not found:
+            raise CommandError(line)
+        print(line, file=sys.stderr)
+    return found
 
 
 def _predicted(found: list[Inspection], machine: Machine) -> list[Inspection]:

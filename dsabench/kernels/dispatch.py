@@ -9,6 +9,7 @@ import torch
 
 from dsabench.kernels.gpu_key import current_gpu_key
 from dsabench.kernels.implementation import Config, ConfigValue, Implementation
+from dsabench.kernels.ledger import needs_hardware, verified_on
 from dsabench.kernels.machine import cpu_device_key
 from dsabench.kernels.op import Axes, Outputs
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names
@@ -16,7 +17,7 @@ from dsabench.kernels.triton.runtime import INTERPRET_ENV
 from dsabench.kernels.tuned_table import nearest_config, nearest_entries
 
 PREFERENCE = ("cuda", "triton", "tilelang", "cpu")
-"""Order of implementations that no tuned table ranks; `torch`, the baseline, comes last."""
+"""Order of implementations that no tuned table ranks; `torch`, the baseline, comes after them, and after it what no GPU has run."""
 
 
 def device_key(device: torch.device) -> str | None:
@@ -71,13 +72,23 @@ def _default_implementation(op: str, axes: Axes, device: torch.device, key: str 
     if ranked[:1] == ["torch"] and len(ranked) > 1:
         names = ["torch", *names]
     known = implementation_names(op)
+    unproven = []
     for name in [*names, *(n for n in known if n not in names and n != "torch"), "torch"]:
         if name in known:
             candidate = get_implementation(op, name)
             runs = device.type in candidate.device_types and candidate.unavailable() is None
             if runs and not candidate.emulated():
-                return candidate
+                if name in ranked or _proven(candidate):  # what a table ranks was timed here, and right before that
+                    return candidate
+                unproven.append(candidate)
+    if unproven:
+        return unproven[0]
     raise ValueError(f"no implementation of {op} runs on {device.type} tensors here; known: {', '.join(known)}")
+
+
+def _proven(implementation: Implementation) -> bool:
+    """Whether no GPU is needed to prove it, or one has."""
+    return not needs_hardware(implementation) or bool(verified_on(implementation.op, implementation.name))
 
 
 def call(op: str, inputs: Any, impl: str | None, config: Config | None) -> Outputs:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import re
 import sys
 from pathlib import Path
+
+from dsabench.kernels.cuda.includes import source_text
 
 _PACKAGE = "dsabench.kernels"
 _ROOT = Path(__file__).parent
@@ -57,11 +60,18 @@ def _closure(path: Path) -> list[Path]:
     return sorted(seen)
 
 
+def cuda_sources(module: Path) -> list[Path]:
+    """The .cu files beside a Python module that it names in literals, in their order."""
+    literals = {str(node.value) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant)}
+    named = sorted(text for text in literals if re.fullmatch(r"[\w.-]+\.cu", text))
+    return [module.with_name(name) for name in named if module.with_name(name).is_file()]
+
+
 @functools.cache
 def source_hash(op: str, implementation: str) -> str:
     """12 hex digits over the implementation's file and every module of `dsabench.kernels` that it imports, however
-    deeply; docstrings and comment lines do not count, so that a reworded comment voids no measurement. Raises ValueError for what
-    is not registered or has no file."""
+    deeply, and over the CUDA sources that these name with what they include; docstrings and comment lines do not count, so that a
+    reworded comment voids no measurement. Raises ValueError for what is not registered or has no file."""
     path = _ROOT / op / f"impl_{implementation}.py"
     if not path.is_file():
         from dsabench.kernels.registry import get_implementation
@@ -75,8 +85,11 @@ def source_hash(op: str, implementation: str) -> str:
             )
         path = Path(file)
     digest = hashlib.sha256()
-    for file in _closure(path):
+    modules = _closure(path)
+    for file in modules:
         digest.update(f"{file.name}\n{code_lines(file.read_text())}\n".encode())
+    for source in (each for module in modules for each in cuda_sources(module)):
+        digest.update(f"{source_text(source)}\n".encode())
     return digest.hexdigest()[:12]
 
 

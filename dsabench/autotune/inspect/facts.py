@@ -19,7 +19,7 @@ def _span(span: Span, warps: int) -> SpanRecord:
 
 
 def code_record(compiled: Compiled, code: Code) -> CodeRecord:
-    products = count_products(compiled.source_dots, compiled.laid_out_dots, code, compiled.num_warps)
+    products = count_products(compiled.products, code, compiled.num_warps)
     return CodeRecord(
         kernel=compiled.kernel,
         num_warps=compiled.num_warps,

@@ -15,17 +15,18 @@ from dsabench.autotune.inspect.grid import Candidate
 from dsabench.autotune.inspect.jobs import (
     Compiled,
     CompileJob,
+    CompilerMissing,
     DisassembleJob,
     JobFailed,
     PlanJob,
     PlannedLaunch,
     Result,
 )
+from dsabench.autotune.inspect.languages import launches_at_once
 from dsabench.autotune.inspect.occupancy import occupancy, why_no_launch
 from dsabench.autotune.inspect.pool import Limits, Pool
 from dsabench.autotune.inspect.sass import NAMED_FAMILIES, Code
 from dsabench.autotune.inspect.toolchain import Toolchain
-from dsabench.bench.gpu.compile_cache import is_compiled
 from dsabench.bench.inspection_records import (
     CodeRecord,
     Inspection,
@@ -49,12 +50,14 @@ def inspect_configs(
     limits: Limits | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     launch_cache: Path | None = None,
+    on_left_out: Callable[[Candidate, str], None] | None = None,
 ) -> Iterator[Inspection]:
     """One Inspection for each candidate, as they come: a config that fails says how and costs no other. Starts processes only
     for what the cache does not hold. `on_progress(done, all)` is called after each. `same_code_as` is left open: see
-    `mark_same_code`. launch_cache: a folder of Triton's that holds every kernel afterwards, so that a launch compiles nothing (see
-    `bench.gpu.compile_cache`). Raises PoolError when no worker can be started."""
-    run = _Run(arch, cache, launch_cache)
+    `mark_same_code`. launch_cache: a folder of Triton's; it and the cache of CUDA C++'s cubins then hold every kernel, so that a
+    launch compiles nothing (see `bench.gpu.compile_cache`). A config whose language has no compiler here has no Inspection:
+    `on_left_out(candidate, why)` is called. Raises PoolError when no worker can be started."""
+    run = _Run(arch, cache, launch_cache, on_left_out or (lambda candidate, why: None))
     done = 0
     with Pool(workers, arch, toolchain, plugins, limits or Limits(), launch_cache) as pool:
         for inspection in run.inspect(candidates, pool):
@@ -67,8 +70,11 @@ def inspect_configs(
 class _Run:
     """What is known so far, and which configs wait for what."""
 
-    def __init__(self, arch: Arch, cache: FactCache, launch_cache: Path | None) -> None:
+    def __init__(
+        self, arch: Arch, cache: FactCache, launch_cache: Path | None, on_left_out: Callable[[Candidate, str], None]
+    ) -> None:
         self._launch_cache = launch_cache
+        self._on_left_out = on_left_out
         self._arch = arch
         self._cache = cache
         self._codes: dict[str, CodeRecord | JobFailed] = {}
@@ -95,6 +101,8 @@ class _Run:
                 candidate = unplanned.pop(job)
                 if isinstance(result, JobFailed):
                     yield _failed(candidate, result)
+                elif isinstance(result, CompilerMissing):
+                    self._on_left_out(candidate, result.reason)
                 else:
                     assert isinstance(result, tuple)
                     launches = tuple(x for x in result if isinstance(x, PlannedLaunch))
@@ -122,12 +130,14 @@ class _Run:
                 pool.submit(CompileJob(candidate.config, number, launch.key))
 
     def _launches_at_once(self, launch: PlannedLaunch) -> bool:
-        return self._launch_cache is None or is_compiled(self._launch_cache, launch.key, launch.kernel)
+        return self._launch_cache is None or launches_at_once(launch, self._launch_cache)
 
     def _took_compiled(self, key: str, result: Result | JobFailed) -> None:
         if isinstance(result, Compiled):
             self._compiled[key] = result
             self._since[key] = time.monotonic()
+        elif isinstance(result, CompilerMissing):  # it went between planning and compiling
+            self._codes[key] = JobFailed(Outcome.COMPILE_ERROR, result.reason)
         elif isinstance(result, JobFailed):
             self._codes[key] = result
 

@@ -1,10 +1,10 @@
-"""What passes between the inspector and its workers; small, picklable, no Triton objects."""
+"""What passes between the inspector and its workers; small, picklable, no compiler's objects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsabench.autotune.inspect.products import Dot
+from dsabench.autotune.inspect.products import SourceProducts
 from dsabench.autotune.inspect.resources import PtxasLog, Resources
 from dsabench.autotune.inspect.sass import Code
 from dsabench.bench.inspection_records import ConfigId, Outcome
@@ -19,12 +19,14 @@ class PlanJob:
 
 @dataclass(frozen=True)
 class PlannedLaunch:
-    """key: the entry of Triton's cache that a launch looks up (see `bench.gpu.compile_cache`), and with it all that decides the
-    machine code: kernel source, signature, constants, attributes, options, compiler's environment."""
+    """key: of all that decides its facts: kernel source, signature, constants, attributes, options, compiler's environment.
+    language: a name of `languages.LANGUAGES`; entry: what a launch looks up in its language's cache of machine code."""
 
     key: str
     kernel: str
     grid: tuple[int, ...]
+    language: str
+    entry: str
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class CompileJob:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A kernel's facts but for its SASS. machine_code: the raw instructions; source_dots, laid_out_dots: of the TTIR and TTGIR."""
+    """A kernel's facts but for its SASS. machine_code: the raw instructions; products: None where the compiler or the author says
+    nothing of them."""
 
     kernel: str
     num_warps: int
@@ -48,8 +51,7 @@ class Compiled:
     resources: Resources
     log: PtxasLog
     machine_code: bytes
-    source_dots: tuple[Dot, ...]
-    laid_out_dots: tuple[Dot, ...]
+    products: SourceProducts | None
     compile_s: float
 
 
@@ -61,8 +63,15 @@ class DisassembleJob:
     machine_codes: tuple[bytes, ...]
 
 
+@dataclass(frozen=True)
+class CompilerMissing:
+    """Result of any job of a launch whose language has no compiler here. reason: one line, with what would bring it."""
+
+    reason: str
+
+
 Job = PlanJob | CompileJob | DisassembleJob
-Result = tuple[PlannedLaunch, ...] | Compiled | tuple[Code, ...]
+Result = tuple[PlannedLaunch, ...] | Compiled | tuple[Code, ...] | CompilerMissing
 
 
 @dataclass(frozen=True)

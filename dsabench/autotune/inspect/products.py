@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsabench.autotune.inspect.sass import Code
+from dsabench.kernels.cuda.source import Products
 
 _TYPE = r"(?:tensor|!ttg\.memdesc)<((?:\d+x)+)(\w+)"
 _DOT = re.compile(rf"\b(?:tt\.dot|ttng\.warp_group_dot) .*? : {_TYPE}.*? \* {_TYPE}.*? -> {_TYPE}(?:, (#\w+))?")
@@ -38,6 +39,18 @@ class Dot:
     issued_flops: int
     fp8: bool
     loop: int
+
+
+@dataclass(frozen=True)
+class TritonProducts:
+    """source: dots of the TTIR; laid_out: dots of the TTGIR."""
+
+    source: tuple[Dot, ...]
+    laid_out: tuple[Dot, ...]
+
+
+SourceProducts = TritonProducts | Products
+"""What is known of a kernel's products before its machine code: read by the compiler, or stated by the author."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +120,22 @@ def issued_flops(opcode: str, warps: int) -> int:
     return 2 * math.prod(_WARP_SHAPES[warp[1]]) * warps if warp and warp[1] in _WARP_SHAPES else 0
 
 
-def count_products(source: Sequence[Dot], laid_out: Sequence[Dot], code: Code, warps: int) -> ProductCounts | None:
-    """source: dots of the TTIR; laid_out: dots of the TTGIR; warps: of a block. None for a kernel without products."""
-    if not source:
-        return None
-    in_loop = any(d.loop >= 0 for d in source) and code.loop is not None and bool(code.loop.products)
-    asked = _main(source) if in_loop else list(source)
-    planned = sum(d.issued_flops for d in (_main(laid_out) if in_loop else laid_out))
-    span = code.loop if in_loop and code.loop is not None else code.whole
-    issued = sum(issued_flops(opcode, warps) * n for opcode, n in span.products.items())
-    fp8_issued = sum(issued_flops(o, warps) * n for o, n in span.products.items() if o.startswith(("QGMMA", "QMMA")))
+def count_products(known: SourceProducts | None, code: Code, warps: int) -> ProductCounts | None:
+    """warps: of a block. None for a kernel without products, or of which nothing is known."""
+    match known:
+        case Products():
+            return _stated(known, code)
+        case TritonProducts() if known.source:
+            return _counted(known, code, warps)
+        case _:
+            return None
+
+
+def _counted(known: TritonProducts, code: Code, warps: int) -> ProductCounts:
+    in_loop = any(d.loop >= 0 for d in known.source) and code.loop is not None and bool(code.loop.products)
+    asked = _main(known.source) if in_loop else list(known.source)
+    planned = sum(d.issued_flops for d in (_main(known.laid_out) if in_loop else known.laid_out))
+    issued, fp8_issued = _issued(code, in_loop, warps)
     trips = max(1, round(issued / planned)) if planned and in_loop else 1
     return ProductCounts(
         in_loop=in_loop,
@@ -126,6 +145,26 @@ def count_products(source: Sequence[Dot], laid_out: Sequence[Dot], code: Code, w
         fp8_useful_flops=trips * sum(d.flops for d in asked if d.fp8),
         fp8_issued_flops=fp8_issued,
     )
+
+
+def _stated(known: Products, code: Code) -> ProductCounts:
+    in_loop = code.loop is not None and bool(code.loop.products)
+    issued, fp8_issued = _issued(code, in_loop, known.warps)
+    return ProductCounts(
+        in_loop=in_loop,
+        trips=1,
+        useful_flops=known.useful_flops,
+        issued_flops=issued,
+        fp8_useful_flops=known.fp8_useful_flops,
+        fp8_issued_flops=fp8_issued,
+    )
+
+
+def _issued(code: Code, in_loop: bool, warps: int) -> tuple[int, int]:
+    """FLOPs of all tensor-core instructions, and of the fp8 ones."""
+    span = code.loop if in_loop and code.loop is not None else code.whole
+    each = {opcode: issued_flops(opcode, warps) * n for opcode, n in span.products.items()}
+    return sum(each.values()), sum(n for opcode, n in each.items() if opcode.startswith(("QGMMA", "QMMA")))
 
 
 def _main(all_dots: Iterable[Dot]) -> list[Dot]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FUNCTION = re.compile(r"^\s*Function (\S+):\s*$\s*(.*)$", re.MULTILINE)
-_ITEM = re.compile(r"\b(REG|STACK|LOCAL):(\d+)")
+_ITEM = re.compile(r"\b(REG|STACK|LOCAL|SHARED):(\d+)")
 _SPILLS = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
+_COMPILING = re.compile(r"Compiling entry function '(\w+)'")
+_IN_FUNCTION = re.compile(r"in (?:the )?function '(\w+)'")
 _PERFORMANCE = re.compile(r"ptxas\s+\w+\s*:\s*(\(C\d+\)\s*Potential Performance Loss:.*)")
 
 
@@ -20,10 +22,12 @@ class ResourceError(Exception):
 
 @dataclass(frozen=True)
 class Resources:
-    """registers: of a thread; local_bytes: local memory of a thread, which Triton's kernels have for spills only."""
+    """registers: of a thread; local_bytes: local memory of a thread, which Triton's kernels have for spills only; shared_bytes: of a
+    block, what the source declares and what the system reserves (1 KB on Hopper), not what a launch asks for."""
 
     registers: int
     local_bytes: int
+    shared_bytes: int
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class PtxasLog:
 
 
 def read_resources(cubin: bytes, kernel: str, cuobjdump: str, timeout_s: float) -> Resources:
-    """2 ms. Raises ResourceError. (cuobjdump's SHARED is the 1 KB the system reserves, not what Triton asks for at launch.)"""
+    """2 ms. Raises ResourceError."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
@@ -49,12 +53,24 @@ def read_resources(cubin: bytes, kernel: str, cuobjdump: str, timeout_s: float) 
             [cuobjdump, "--dump-resource-usage", str(path)], capture_output=True, text=True, timeout=timeout_s
         )
     items = {name: dict(_ITEM.findall(line)) for name, line in _FUNCTION.findall(done.stdout)}.get(kernel)
-    if not items or set(items) != {"REG", "STACK", "LOCAL"}:
+    if not items or set(items) != {"REG", "STACK", "LOCAL", "SHARED"}:
         said = " ".join((done.stderr or done.stdout).split())[:200]
         raise ResourceError(
             f"cuobjdump names no resources of {kernel} (exit code {done.returncode}): {said or 'nothing'}"
         )
-    return Resources(int(items["REG"]), int(items["STACK"]) + int(items["LOCAL"]))
+    return Resources(int(items["REG"]), int(items["STACK"]) + int(items["LOCAL"]), int(items["SHARED"]))
+
+
+def kernel_log(log: str, kernel: str) -> str:
+    """The lines of ptxas's log that are of one kernel among several, and those that name none."""
+    kept, current = [], kernel
+    for line in log.splitlines():
+        started = _COMPILING.search(line)
+        current = started[1] if started else current
+        named = _IN_FUNCTION.search(line)
+        if (named[1] if named else current) == kernel:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def read_ptxas_log(log: str) -> PtxasLog:

@@ -1,7 +1,8 @@
-"""The compiler and the NVIDIA tools that come with Triton's wheel, found without importing Triton and without a driver."""
+"""The compilers, and the NVIDIA tools that come with Triton's wheel, found without importing Triton and without a driver."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -9,6 +10,8 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from dsabench.kernels.cuda.nvrtc import NvrtcMissingError, nvrtc_version
 
 TOOLS = ("ptxas", "cuobjdump", "nvdisasm")
 VERSION_TIMEOUT_S = 60.0
@@ -20,7 +23,7 @@ class ToolchainError(Exception):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """paths: of each of TOOLS; versions: of `triton` and of each tool."""
+    """paths: of each of TOOLS; versions: of `triton`, of each tool, and of `nvrtc` where there is one."""
 
     paths: dict[str, str]
     versions: dict[str, str]
@@ -45,6 +48,8 @@ def find_toolchain() -> Toolchain:
             raise ToolchainError(f"{tool} not found at {path}; {advice}")
         versions[tool] = _version(tool, path, advice)
         paths[tool] = str(path)
+    with contextlib.suppress(NvrtcMissingError):  # said of the launches that want it
+        versions["nvrtc"] = nvrtc_version()
     return Toolchain(paths, versions)
 
 

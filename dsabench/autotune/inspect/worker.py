@@ -57,10 +57,9 @@ def _limit(memory_bytes: int) -> None:
 
 def _serve(jobs: Connection, setup: WorkerSetup) -> None:
     try:
-        from dsabench.autotune.inspect.compile import Compiler, configure
+        from dsabench.autotune.inspect.compile import Compiler
         from dsabench.kernels.registry import load_plugin
 
-        configure(setup.toolchain.paths["ptxas"])
         for plugin in setup.plugins:
             load_plugin(plugin)
         compiler = Compiler(setup.arch, setup.toolchain, setup.timeout_s, setup.launch_cache)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from dsabench.kernels.cuda.compile import argument_bytes, compile_launch, macros, options
-from dsabench.kernels.cuda.includes import files_of
+from dsabench.kernels.cuda.includes import source_text
 from dsabench.kernels.cuda.nvrtc import nvrtc_version
 from dsabench.kernels.cuda.source import CudaLaunch
 from dsabench.kernels.user_cache import user_cache_root
@@ -47,7 +47,7 @@ def kernel_key(launch: CudaLaunch) -> str:
 def _text(file: Path) -> str:
     """Of a source and what it includes, as this process saw them first: an edited kernel is a new process's business, as with
     Python's own modules."""
-    return "\n".join(f"{path.name}\n{path.read_text()}" for path in files_of(file))
+    return source_text(file)
 
 
 def cached_cubin(key: str) -> Path | None:

@@ -27,3 +27,14 @@ def files_of(source: Path) -> list[Path]:
                     todo.append((folder / name).resolve())
                     break
     return list(found)
+
+
+def source_text(source: Path) -> str:
+    """Of `files_of(source)`, in the order of their names, without comment lines and blank lines: a reworded comment makes no other
+    kernel."""
+    files = sorted(files_of(source), key=lambda path: path.name)
+    return "\n".join(f"{path.name}\n{_code_lines(path.read_text())}" for path in files)
+
+
+def _code_lines(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("//"))

@@ -7,6 +7,7 @@ the same, and is what a CUDA 12 installation has.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -126,10 +127,12 @@ def _binding() -> _Binding:
     raise NvrtcMissingError(f"NVRTC, the compiler of CUDA C++, is missing ({why[:200]}): {_WHERE}")
 
 
+@functools.cache
 def nvrtc_version() -> str:
-    """`13.0`, of the library that compiles. Raises NvrtcMissingError."""
+    """`13.0.88`, of the library that compiles; it tells its build only in what it compiles (0.07 s). Raises NvrtcMissingError."""
     major, minor = _binding().version()
-    return f"{major}.{minor}"
+    built = re.search(r"\bV(\d+(?:\.\d+)+)", run_nvrtc("", "version.cu", ["--gpu-architecture=compute_90"]).ptx)
+    return built[1] if built else f"{major}.{minor}"
 
 
 def run_nvrtc(source: str, name: str, options: Sequence[str]) -> NvrtcResult:

@@ -55,7 +55,8 @@ class CudaLaunch:
     cluster       blocks of a cluster along x: the source gets it as the macro CLUSTER and must declare
                   `__cluster_dims__(CLUSTER, 1, 1)`; the grid's first dimension is a multiple of it
     shared_bytes  dynamic shared memory (`extern __shared__`), beside what the source declares
-    products      optional, for `inspect` alone
+    products      optional, for `inspect` alone: without it nothing is said of repeated or fallen-back products
+    stages        buffers of the main loop's asynchronous copies, for the predicted time alone
     """
 
     source: CudaSource
@@ -66,6 +67,7 @@ class CudaLaunch:
     cluster: int | None = None
     shared_bytes: int = 0
     products: Products | None = None
+    stages: int = 1
 
     def __post_init__(self) -> None:
         """Raises ValueError: CuPy would launch one block where a dimension is 0."""

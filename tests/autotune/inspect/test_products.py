@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dsabench.autotune.inspect.products import count_products, dots, issued_flops
+from dsabench.autotune.inspect.products import Dot, TritonProducts, count_products, dots, issued_flops
 from dsabench.autotune.inspect.sass import Code, Span
+from dsabench.kernels.cuda.source import Products
 
 TTIR = """
 module {
@@ -40,6 +41,10 @@ TTGIR = """
     } loc(#loc)
 """  # noqa: E501
 QK, PV = 2 * 64 * 64 * 576, 2 * 64 * 512 * 64
+
+
+def triton(source: list[Dot], laid_out: list[Dot]) -> TritonProducts:
+    return TritonProducts(tuple(source), tuple(laid_out))
 
 
 def code(loop: dict[str, int] | None, whole: dict[str, int] | None = None) -> Code:
@@ -79,7 +84,7 @@ def test_issued_flops(opcode: str, warps: int, flops: int) -> None:
 
 def test_both_warpgroups_computing_one_tile_is_seen() -> None:
     repeated = code({"HGMMA.64x32x16.F32.BF16": 72, "HGMMA.64x256x16.F32.BF16": 4})
-    counts = count_products(dots(TTIR), dots(TTGIR), repeated, warps=8)
+    counts = count_products(triton(dots(TTIR), dots(TTGIR)), repeated, warps=8)
     assert counts is not None
     assert counts.in_loop
     assert counts.useful_flops == QK + PV
@@ -90,7 +95,7 @@ def test_both_warpgroups_computing_one_tile_is_seen() -> None:
 def test_an_unrolled_loop_is_not_repeated_work() -> None:
     source = [d for d in dots(TTIR) if d.loop == 0]
     twice = code({"HGMMA.64x64x16.F32.BF16": 72, "HGMMA.64x256x16.F32.BF16": 16})
-    counts = count_products(source, source, twice, warps=4)
+    counts = count_products(triton(source, source), twice, warps=4)
     assert counts is not None
     assert counts.trips == 2
     assert counts.useful_flops == counts.issued_flops == 2 * (QK + PV)
@@ -98,17 +103,39 @@ def test_an_unrolled_loop_is_not_repeated_work() -> None:
 
 def test_products_outside_of_loops_count_as_a_whole() -> None:
     outside = [d for d in dots(TTIR) if d.loop < 0][1:]
-    counts = count_products(outside, outside, code(None, {"QGMMA.64x64x32.F32.E4M3.E4M3": 4}), warps=4)
+    counts = count_products(triton(outside, outside), code(None, {"QGMMA.64x64x32.F32.E4M3.E4M3": 4}), warps=4)
     assert counts is not None
     assert not counts.in_loop
     assert counts.useful_flops == counts.issued_flops == counts.fp8_useful_flops == counts.fp8_issued_flops
 
 
 def test_no_products_no_counts() -> None:
-    assert count_products([], [], code({"HGMMA.64x64x16.F32.BF16": 1}), warps=4) is None
+    assert count_products(triton([], []), code({"HGMMA.64x64x16.F32.BF16": 1}), warps=4) is None
 
 
 def test_a_product_without_tensor_cores() -> None:
-    counts = count_products(dots(TTIR), dots(TTIR), code({}), warps=4)
+    counts = count_products(triton(dots(TTIR), dots(TTIR)), code({}), warps=4)
     assert counts is not None
     assert counts.issued_flops == 0
+
+
+def test_what_an_author_states_is_held_against_the_machine_code() -> None:
+    """Of two consumer warpgroups and a producer, the consumers' 8 warps issue."""
+    halves = code({"HGMMA.64x128x16.F32.BF16": 4})
+    counts = count_products(Products(useful_flops=4 * 2 * 64 * 128 * 16, warps=8), halves, warps=12)
+    assert counts is not None
+    assert counts.in_loop
+    assert counts.issued_flops == 2 * counts.useful_flops
+    assert counts.fp8_issued_flops == counts.fp8_useful_flops == 0
+
+
+def test_stated_fp8_products_that_fell_back_show() -> None:
+    stated = Products(useful_flops=100, warps=4, fp8_useful_flops=100)
+    counts = count_products(stated, code(None, {"HMMA.16816.F32.BF16": 1, "QGMMA.64x8x32.F32.E4M3.E4M3": 0}), warps=4)
+    assert counts is not None
+    assert not counts.in_loop
+    assert counts.fp8_issued_flops == 0 < counts.fp8_useful_flops
+
+
+def test_nothing_stated_nothing_counted() -> None:
+    assert count_products(None, code({"HGMMA.64x64x16.F32.BF16": 1}), warps=4) is None

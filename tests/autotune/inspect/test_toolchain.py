@@ -8,13 +8,22 @@ import pytest
 
 from dsabench.autotune.inspect import toolchain
 from dsabench.autotune.inspect.toolchain import TOOLS, ToolchainError, find_toolchain
+from dsabench.kernels.cuda.nvrtc import NvrtcMissingError
 
 
 def test_all_are_there() -> None:
     found = find_toolchain()
     assert set(found.paths) == set(TOOLS)
-    assert set(found.versions) == {"triton", *TOOLS}
+    assert set(found.versions) == {"triton", "nvrtc", *TOOLS}
     assert all(Path(path).is_file() for path in found.paths.values())
+
+
+def test_without_nvrtc_the_others_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise NvrtcMissingError("no NVRTC")
+
+    monkeypatch.setattr(toolchain, "nvrtc_version", missing)
+    assert set(find_toolchain().versions) == {"triton", *TOOLS}
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -1,0 +1,73 @@
+"""CUDA C++ launches, compiled by NVRTC."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+
+from dsabench.autotune.inspect.arch import Arch
+from dsabench.autotune.inspect.disassemble import kernel_code
+from dsabench.autotune.inspect.jobs import Compiled, PlannedLaunch
+from dsabench.autotune.inspect.languages import CUDA, CompilerMissingError
+from dsabench.autotune.inspect.occupancy import WARP
+from dsabench.autotune.inspect.resources import kernel_log, read_ptxas_log, read_resources
+from dsabench.autotune.inspect.toolchain import Toolchain
+from dsabench.kernels.cuda.cache import keep_cubin, kernel_key
+from dsabench.kernels.cuda.compile import CudaCompileError, compile_launch
+from dsabench.kernels.cuda.nvrtc import NvrtcMissingError
+from dsabench.kernels.cuda.source import CudaLaunch
+
+
+class CudaCompiler:
+    """See `languages.LanguageCompiler`. A cubin's own cache is `kernels.cuda.cache`."""
+
+    def __init__(self, arch: Arch, toolchain: Toolchain, timeout_s: float) -> None:
+        self._arch = arch
+        self._cuobjdump = toolchain.paths["cuobjdump"]
+        self._timeout_s = timeout_s
+
+    def planned(self, launch: CudaLaunch) -> PlannedLaunch:
+        with _missing():
+            entry = kernel_key(launch)
+        stated = [launch.block, launch.shared_bytes, launch.stages, vars(launch.products) if launch.products else None]
+        facts = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:12]
+        return PlannedLaunch(f"{entry}-{facts}", launch.source.entry, tuple(launch.grid), CUDA, entry)
+
+    def compile(self, launch: CudaLaunch, publish: bool) -> Compiled:
+        begun = time.perf_counter()
+        try:
+            with _missing():
+                kernel = compile_launch(launch)
+        except CudaCompileError as error:
+            print(error.log)
+            raise
+        seconds = time.perf_counter() - begun
+        print(kernel.log)
+        if publish:
+            with contextlib.suppress(OSError):  # a full disk: the worker compiles it again
+                keep_cubin(kernel_key(launch), kernel.cubin)
+        resources = read_resources(kernel.cubin, kernel.entry, self._cuobjdump, self._timeout_s)
+        return Compiled(
+            kernel=kernel.entry,
+            num_warps=-(-math.prod(launch.block) // WARP),
+            num_stages=launch.stages,
+            ptx=hashlib.sha256(kernel.ptx.encode()).hexdigest()[:12],
+            shared_bytes=resources.shared_bytes - self._arch.shared_reserved + launch.shared_bytes,
+            resources=resources,
+            log=read_ptxas_log(kernel_log(kernel.log, kernel.entry)),
+            machine_code=kernel_code(kernel.cubin, kernel.entry),
+            products=launch.products,
+            compile_s=round(seconds, 3),
+        )
+
+
+@contextlib.contextmanager
+def _missing() -> Iterator[None]:
+    try:
+        yield
+    except NvrtcMissingError as error:
+        raise CompilerMissingError(str(error)) from error
