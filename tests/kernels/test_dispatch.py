@@ -261,3 +261,50 @@ def test_the_shipped_tables_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> 
             assert set(each.config) == set(names), (path.name, each)
             assert all(each.config[n] in names[n] for n in names)
             assert axes == dict(each.axes)
+
+
+class OnAGpu:
+    """topk_select on a GPU where three of our languages run; `proven` are those that the ledger knows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, proven: set[str], ranked: list[str]) -> None:
+        def implementation(name: str) -> Implementation:
+            if name == "torch":
+                return get_implementation("topk_select", "torch")
+            return replace(gpu_kernel(), name=name, unavailable=lambda: None)
+
+        self._made = {name: implementation(name) for name in ("cpu", "cuda", "mine", "torch", "triton")}
+        self._made["cpu"] = get_implementation("topk_select", "cpu")
+        monkeypatch.setattr(dispatch, "get_implementation", lambda op, name: self._made[name])
+        monkeypatch.setattr(dispatch, "implementation_names", lambda op: tuple(self._made))
+        monkeypatch.setattr(dispatch, "verified_on", lambda op, name: ("a proof",) if name in proven else ())
+        monkeypatch.setattr(dispatch, "nearest_entries", lambda key, op, axes: dict.fromkeys(ranked))
+
+    def without(self, name: str) -> OnAGpu:
+        del self._made[name]
+        return self
+
+    def choice(self) -> str:
+        axes = get_op("topk_select").complete_axes({})
+        return dispatch._default_implementation("topk_select", axes, torch.device("cuda"), "a key").name
+
+
+@pytest.mark.parametrize(
+    ("proven", "ranked", "choice"),
+    [
+        (set(), [], "torch"),
+        ({"triton"}, [], "triton"),
+        ({"triton", "cuda"}, [], "cuda"),
+        ({"mine"}, [], "mine"),
+        ({"triton"}, ["cuda", "triton"], "cuda"),  # timed here, and right before that
+        ({"triton"}, ["torch"], "triton"),
+        (set(), ["torch", "triton"], "torch"),
+    ],
+)
+def test_what_no_gpu_has_run_is_no_default(
+    monkeypatch: pytest.MonkeyPatch, proven: set[str], ranked: list[str], choice: str
+) -> None:
+    assert OnAGpu(monkeypatch, proven, ranked).choice() == choice
+
+
+def test_where_nothing_is_proven_the_preferred_one_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OnAGpu(monkeypatch, set(), []).without("torch").choice() == "cuda"

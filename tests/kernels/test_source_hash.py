@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from dsabench.kernels import registry, source_hash
+from dsabench.kernels.cuda.includes import files_of
+from dsabench.kernels.registry import get_implementation, get_op, implementation_names, op_names
 from dsabench.kernels.source_hash import code_lines
 
 
@@ -97,3 +100,56 @@ def test_a_plugin_is_hashed_from_its_own_file(tmp_path, monkeypatch):
     append(path, "X = 1\n")
     assert source_hash.source_hash("topk_select", "hashed") != before
     del sys.modules["dsabench_plugin_hashed"]
+
+
+@pytest.fixture
+def cuda_house(house):
+    """`impl_one` names a CUDA source that includes a header beside it, which includes one of the package's own."""
+    append(house / "topk_select" / "impl_one.py", "FILE = 'radix.cu'\n")
+    (house / "topk_select" / "radix.cu").write_text('#include "radix.cuh"\nint x;\n')
+    (house / "topk_select" / "radix.cuh").write_text('  # include "types.cuh"\nint y;\n')
+    (house / "topk_select" / "unnamed.cu").write_text("int z;\n")
+    return house
+
+
+@pytest.mark.parametrize("name", ["radix.cu", "radix.cuh"])
+def test_cuda_sources_and_their_headers_count(cuda_house, name):
+    before = hash_now()
+    file = cuda_house / "topk_select" / name
+    file.write_text(f"// a comment\n\n{file.read_text()}")
+    assert hash_now() == before
+    append(file, "int more;\n")
+    assert hash_now() != before
+
+
+def test_cuda_sources_that_are_not_named_do_not(cuda_house):
+    before = hash_now()
+    append(cuda_house / "topk_select" / "unnamed.cu", "int more;\n")
+    append(cuda_house / "topk_select" / "impl_one.py", "OTHER = 'not_there.cu'\n")
+    with_a_name = hash_now()
+    assert with_a_name != before  # the code
+    (cuda_house / "topk_select" / "not_there.cu").write_text("int there;\n")
+    assert hash_now() != with_a_name
+
+
+def test_the_packages_own_headers_count():
+    names = [path.name for path in files_of(Path(__file__).parent / "cuda" / "tiny.cu")]
+    assert names == ["tiny.cu", "tiny.cuh", "types.cuh"]
+
+
+@pytest.mark.parametrize("op", op_names())
+def test_every_planned_cuda_source_is_hashed(op):
+    for name in implementation_names(op):
+        implementation = get_implementation(op, name)
+        if implementation.plan is None or name != "cuda":
+            continue
+        contract = get_op(op)
+        axes = contract.complete_axes({})
+        inputs = contract.empty_inputs(axes, torch.device("meta"))
+        plan = implementation.plan(inputs, contract.empty_outputs(inputs), implementation.default_config(axes))
+        hashed = {
+            source
+            for module in source_hash._closure(Path(registry.__file__).parent / op / f"impl_{name}.py")
+            for source in source_hash.cuda_sources(module)
+        }
+        assert {launch.source.file for launch in plan} <= hashed

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Iterator
 
-from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.disassemble import kernel_code
 from dsabench.autotune.inspect.jobs import Compiled, PlannedLaunch
 from dsabench.autotune.inspect.languages import CUDA, CompilerMissingError
@@ -25,8 +24,7 @@ from dsabench.kernels.cuda.source import CudaLaunch
 class CudaCompiler:
     """See `languages.LanguageCompiler`. A cubin's own cache is `kernels.cuda.cache`."""
 
-    def __init__(self, arch: Arch, toolchain: Toolchain, timeout_s: float) -> None:
-        self._arch = arch
+    def __init__(self, toolchain: Toolchain, timeout_s: float) -> None:
         self._cuobjdump = toolchain.paths["cuobjdump"]
         self._timeout_s = timeout_s
 
@@ -50,15 +48,15 @@ class CudaCompiler:
         if publish:
             with contextlib.suppress(OSError):  # a full disk: the worker compiles it again
                 keep_cubin(kernel_key(launch), kernel.cubin)
-        resources = read_resources(kernel.cubin, kernel.entry, self._cuobjdump, self._timeout_s)
+        log = read_ptxas_log(kernel_log(kernel.log, kernel.entry))
         return Compiled(
             kernel=kernel.entry,
             num_warps=-(-math.prod(launch.block) // WARP),
             num_stages=launch.stages,
             ptx=hashlib.sha256(kernel.ptx.encode()).hexdigest()[:12],
-            shared_bytes=resources.shared_bytes - self._arch.shared_reserved + launch.shared_bytes,
-            resources=resources,
-            log=read_ptxas_log(kernel_log(kernel.log, kernel.entry)),
+            shared_bytes=log.shared_bytes + launch.shared_bytes,
+            resources=read_resources(kernel.cubin, kernel.entry, self._cuobjdump, self._timeout_s),
+            log=log,
             machine_code=kernel_code(kernel.cubin, kernel.entry),
             products=launch.products,
             compile_s=round(seconds, 3),

@@ -46,7 +46,7 @@ def compiler_of(
     if language == CUDA:
         from dsabench.autotune.inspect.cuda_compiler import CudaCompiler
 
-        return CudaCompiler(arch, toolchain, timeout_s)
+        return CudaCompiler(toolchain, timeout_s)  # sm_90a, the one there is: see kernels.cuda.compile.ARCH
     from dsabench.autotune.inspect.triton_compiler import TritonCompiler
 
     return TritonCompiler(arch, toolchain, timeout_s, launch_cache)
