@@ -54,8 +54,9 @@ def written_for(implementation: Implementation) -> tuple[str, ...]:
 
 def can_interpret(implementation: Implementation) -> bool:
     """Whether Triton's interpreter can run it here, given a process with TRITON_INTERPRET=1."""
-    planned = implementation.plan is not None or implementation.emulated()
-    return planned and importlib.util.find_spec("triton") is not None
+    # A plan alone does not tell: CUDA C++ has one too, and nothing that interprets it.
+    in_triton = implementation.emulated is interpreting or implementation.emulated()
+    return in_triton and importlib.util.find_spec("triton") is not None
 
 
 def runs_here(implementation: Implementation) -> RunsHere:

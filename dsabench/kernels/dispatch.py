@@ -13,7 +13,7 @@ from dsabench.kernels.ledger import needs_hardware, verified_on
 from dsabench.kernels.machine import cpu_device_key
 from dsabench.kernels.op import Axes, Outputs
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names
-from dsabench.kernels.triton.runtime import INTERPRET_ENV
+from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.tuned_table import nearest_config, nearest_entries
 
 PREFERENCE = ("cuda", "triton", "tilelang", "cpu")
@@ -60,7 +60,7 @@ def _interpreter_hint(implementation: Implementation, device: torch.device) -> s
     """What would help a Triton kernel that is on the wrong side of TRITON_INTERPRET, else nothing."""
     if implementation.emulated():
         return f" ({INTERPRET_ENV} is set: unset it to run on a GPU)"
-    if implementation.plan is not None and device.type == "cpu":
+    if implementation.emulated is interpreting and device.type == "cpu":
         return f"; set {INTERPRET_ENV}=1 before Python starts to run it in Triton's interpreter on CPU tensors"
     return ""
 

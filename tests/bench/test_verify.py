@@ -26,12 +26,15 @@ from dsabench.kernels import registry
 from dsabench.kernels.cuda_driver import DriverDevice
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names, op_names
+from dsabench.kernels.triton.runtime import interpreting
 from dsabench.kernels.workload import Workload
 
 SMALL = Workload.of("topk_select", {"rows": 2, "s_kv": 300, "k": 7})
 LARGE = Workload.of("topk_select", {"rows": 64, "s_kv": 65536, "k": 7})
 TORCH = get_implementation("topk_select", "torch")
-KERNEL = replace(TORCH, name="kernel", device_types=("cuda",), plan=lambda inputs, outputs, config: [])
+KERNEL = replace(
+    TORCH, name="kernel", device_types=("cuda",), plan=lambda inputs, outputs, config: [], emulated=interpreting
+)
 ALL = {"cuda": {}, "cpu": {}, "interpreter": {}}
 NO_GPU = {"cpu": {}, "interpreter": {}}
 
@@ -65,7 +68,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         (replace(KERNEL, unavailable=lambda: "this GPU is sm_80"), {"cuda": {}}, None),
         # As TRITON_INTERPRET=1 makes it: the CPU is its device, but only in the interpreter.
         (replace(KERNEL, device_types=("cpu",), emulated=lambda: True), NO_GPU, "interpreter"),
-        (replace(KERNEL, plan=None), NO_GPU, None),
+        (replace(KERNEL, emulated=lambda: False), ALL, "cuda"),  # of a language that nothing interprets
+        (replace(KERNEL, emulated=lambda: False), NO_GPU, None),
         (TORCH, ALL, "cuda"),
         (TORCH, NO_GPU, "cpu"),
         (get_implementation("topk_select", "cpu"), ALL, "cpu"),
@@ -151,12 +155,11 @@ def test_the_interpreters_suite_has_every_op_and_is_tiny() -> None:
     assert interpreter_bytes(LARGE) == 64 * 65536 * 4 + 2 * 64 * 4 + 64 * 7 * 4
 
 
-def test_every_kernel_with_a_plan_is_interpreted_here() -> None:
+def test_every_triton_kernel_is_interpreted_here() -> None:
     suite, tiny = load_suite("verify"), load_suite("interpreter")
     cases = plan_verify(suite, tiny, (), NO_GPU, seed=0).cases
     interpreted = {(c.workload.op, c.impl) for c in cases if c.where == "interpreter"}
-    planned = {(o, n) for o in op_names() for n in implementation_names(o) if get_implementation(o, n).plan is not None}
-    assert interpreted == planned
+    assert interpreted == {(op, "triton") for op in op_names() if "triton" in implementation_names(op)}
     assert {c.impl for c in cases if c.where == "cpu"} == {"cpu", "torch"}
 
 

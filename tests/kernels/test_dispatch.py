@@ -19,6 +19,7 @@ from dsabench.kernels import dispatch, machine, registry, tuned_table
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.registry import get_implementation, get_op, op_names
 from dsabench.kernels.source_hash import source_hash
+from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.workload import Workload
 from tests.kernels.cpu_cases import SHAPES
 
@@ -99,12 +100,16 @@ def topk(impl: str | None) -> torch.Tensor:
 
 
 def test_a_gpus_kernel_on_cpu_tensors_says_how_it_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._plugins, ("topk_select", "kernel"), gpu_kernel())
+    monkeypatch.delenv(INTERPRET_ENV, raising=False)
+    monkeypatch.setitem(registry._plugins, ("topk_select", "kernel"), gpu_kernel(emulated=interpreting))
     with pytest.raises(ValueError, match="impl = 'kernel' runs on cuda tensors, the arguments are on cpu") as caught:
         topk("kernel")
     hint = "set TRITON_INTERPRET=1 before Python starts to run it in Triton's interpreter on CPU tensors"
     assert hint in str(caught.value)
     assert "\n" not in str(caught.value)
+    monkeypatch.setitem(registry._plugins, ("topk_select", "kernel"), gpu_kernel())  # of another language
+    with pytest.raises(ValueError, match="the arguments are on cpu$"):
+        topk("kernel")
 
 
 def test_an_emulated_kernel_runs_when_it_is_asked_for_and_never_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,6 @@ def cuda_fault(error: BaseException) -> Fault:
         )  # Triton's: registers, shared memory or threads beyond the chip's
     if found.status is Status.OUT_OF_MEMORY or "out of memory" in text:
         return Fault(Status.OUT_OF_MEMORY, found.reason, lost=True)
-    if "cuda error" in text or type(error).__name__ == "AcceleratorError":
+    if "cuda error" in text or "cuda_error_" in text or type(error).__name__ == "AcceleratorError":
         return Fault(found.status, found.reason, lost=True)  # unknown: better a fresh process than a poisoned one
     return found

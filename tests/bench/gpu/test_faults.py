@@ -36,6 +36,9 @@ class OutOfResources(Exception):  # noqa: N818 - as Triton names it
         ),
         (RuntimeError("CUDA error: invalid configuration argument"), Status.LAUNCH_ERROR, False),
         (AcceleratorError("CUDA error: something new"), Status.LAUNCH_ERROR, True),
+        (RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered"), Status.CRASHED, True),
+        (RuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument"), Status.LAUNCH_ERROR, False),
+        (RuntimeError("CUDA_ERROR_SOMETHING: something new"), Status.LAUNCH_ERROR, True),  # CuPy's words
         (ValueError("a kernel's own complaint"), Status.LAUNCH_ERROR, False),
     ],
 )
