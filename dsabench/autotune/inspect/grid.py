@@ -51,7 +51,7 @@ def _chosen(op: str, impls: Sequence[str]) -> list[Implementation]:
     names = [implementation.name for implementation in compiled]
     if not names:
         raise GridError(
-            f"op {op} has no Triton implementation to inspect (it has {', '.join(implementation_names(op))})"
+            f"op {op} has no implementation that inspect can compile (it has {', '.join(implementation_names(op))})"
         )
     for name in impls:
         if name not in implementation_names(op):
