@@ -78,12 +78,17 @@ def test_all_that_is_imported_is_asked_for() -> None:
     outside -= {*sys.stdlib_module_names, "dsabench"}
     assert {"torch", "numba"} <= outside
     optional = {name for extra in ("cuda12", "cuda13", "tilelang") for name in EXTRAS[extra]}
-    assert {name for name in outside if canonicalize_name(name) not in {*DEPENDENCIES, *optional}} == set()
+    brought = {"cuda": "cuda-bindings", "cupy": "cupy-cuda13x", "cupy_backends": "cupy-cuda13x"}
+    assert set(brought.values()) <= set(EXTRAS["cuda13"])
+    assert {
+        name for name in outside - brought.keys() if canonicalize_name(name) not in {*DEPENDENCIES, *optional}
+    } == set()
 
 
 def test_each_cuda_has_its_extra() -> None:
-    assert {"cupy-cuda12x", "nvidia-ml-py"} <= set(EXTRAS["cuda12"])
-    assert {"cupy-cuda13x", "nvidia-ml-py"} <= set(EXTRAS["cuda13"])
+    assert {"cupy-cuda12x", "nvidia-cuda-nvrtc-cu12", "nvidia-ml-py"} <= set(EXTRAS["cuda12"])
+    assert {"cupy-cuda13x", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-ml-py"} <= set(EXTRAS["cuda13"])
+    assert {"cuda-bindings", "nvidia-cuda-nvrtc"} <= set(EXTRAS["dev"])  # tests compile without a driver
     assert set(EXTRAS["tilelang"]) == {"tilelang"}
     for extra in ("cuda12", "cuda13", "tilelang"):
         assert not {"torch", "triton"} & set(EXTRAS[extra])

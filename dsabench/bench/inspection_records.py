@@ -207,7 +207,7 @@ class InspectHeader(Record):
     command: str
     arch: str
     versions: dict[str, str]
-    """dsabench, triton, ptxas, cuobjdump, nvdisasm"""
+    """dsabench, triton, ptxas, cuobjdump, nvdisasm, and nvrtc where there is one"""
     git_commit: str
     suite: str
     sources: dict[str, SourceRecord]
