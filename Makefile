@@ -8,8 +8,9 @@ OUT ?= dsabench-out
 # The GPU extras, where there is an NVIDIA driver (for `make CUDA=cuda12 tune` an older one).
 CUDA ?= cuda13
 DRIVER := $(shell ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1' && echo yes)
-EXTRAS := $(if $(DRIVER),$(comma)$(CUDA)$(comma)tilelang)
 comma := ,
+# Without a GPU too: tests and the static gate compile what it would run.
+DEV := dev,tilelang$(if $(DRIVER),$(comma)$(CUDA))
 
 .PHONY: install install-dev tune goals hopper gate test lint format clean
 .DEFAULT_GOAL := tune
@@ -24,7 +25,7 @@ $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) -e '.[dev$(EXTRAS)]'
+	$(PIP) -e '.[$(DEV)]'
 	$(PIP) --no-deps axe-playwright-python flashinfer-bench
 	@touch $@
 
