@@ -88,8 +88,8 @@ def test_all_that_is_imported_is_asked_for() -> None:
 def test_each_cuda_has_its_extra() -> None:
     assert {"cupy-cuda12x", "nvidia-cuda-nvrtc-cu12", "nvidia-ml-py"} <= set(EXTRAS["cuda12"])
     assert {"cupy-cuda13x", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-ml-py"} <= set(EXTRAS["cuda13"])
-    assert {"cuda-bindings", "nvidia-cuda-nvrtc"} <= set(EXTRAS["dev"])  # tests compile without a driver
-    assert set(EXTRAS["tilelang"]) == {"tilelang"}
+    headers = {"nvidia-cuda-runtime", "nvidia-cuda-crt", "nvidia-cuda-cccl"}
+    assert set(EXTRAS["tilelang"]) == {"tilelang", "cuda-bindings", "nvidia-cuda-nvrtc", *headers}
     for extra in ("cuda12", "cuda13", "tilelang"):
         assert not {"torch", "triton"} & set(EXTRAS[extra])
 
