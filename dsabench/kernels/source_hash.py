@@ -57,21 +57,32 @@ def _closure(path: Path) -> list[Path]:
             target = _module_path(module)
             if target is not None:
                 todo.append(target)
+        todo += tilelang_programs(current)
     return sorted(seen)
 
 
 def cuda_sources(module: Path) -> list[Path]:
     """The .cu files beside a Python module that it names in literals, in their order."""
+    return _named_files(module, r"[\w.-]+\.cu")
+
+
+def tilelang_programs(module: Path) -> list[Path]:
+    """The Python files beside a module that it names in literals, as TileLang programs are named: nothing imports them."""
+    return _named_files(module, r"[\w.-]+\.py")
+
+
+def _named_files(module: Path, pattern: str) -> list[Path]:
     literals = {str(node.value) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant)}
-    named = sorted(text for text in literals if re.fullmatch(r"[\w.-]+\.cu", text))
+    named = sorted(text for text in literals if re.fullmatch(pattern, text))
     return [module.with_name(name) for name in named if module.with_name(name).is_file()]
 
 
 @functools.cache
 def source_hash(op: str, implementation: str) -> str:
-    """12 hex digits over the implementation's file and every module of `dsabench.kernels` that it imports, however
-    deeply, and over the CUDA sources that these name with what they include; docstrings and comment lines do not count, so that a
-    reworded comment voids no measurement. Raises ValueError for what is not registered or has no file."""
+    """12 hex digits over the implementation's file and every module of `dsabench.kernels` that it imports, however deeply, over the
+    TileLang programs that these name with what they import, and over the CUDA sources with what they include; docstrings and
+    comment lines do not count, so that a reworded comment voids no measurement. Raises ValueError for what is not registered or has
+    no file."""
     path = _ROOT / op / f"impl_{implementation}.py"
     if not path.is_file():
         from dsabench.kernels.registry import get_implementation
@@ -86,11 +97,19 @@ def source_hash(op: str, implementation: str) -> str:
         path = Path(file)
     digest = hashlib.sha256()
     modules = _closure(path)
-    for file in modules:
-        digest.update(f"{file.name}\n{code_lines(file.read_text())}\n".encode())
+    digest.update(_text(modules).encode())
     for source in (each for module in modules for each in cuda_sources(module)):
         digest.update(f"{source_text(source)}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def module_text(path: Path) -> str:
+    """Code lines of a Python file and of every module of `dsabench.kernels` that it imports, however deeply."""
+    return _text(_closure(path))
+
+
+def _text(modules: list[Path]) -> str:
+    return "".join(f"{file.name}\n{code_lines(file.read_text())}\n" for file in modules)
 
 
 def code_lines(source: str) -> str:

@@ -1,8 +1,9 @@
 """Cubins kept on disk: a kernel is compiled once, ahead or at its first launch, and loaded from there ever after.
 
 A cubin lies at `cubins/<key>/<digest>.cubin` in the user's cache. The key is of everything that decides the machine code and of what
-was checked against it; the digest is of the file's own bytes, so that a damaged file is known and made anew. Files are written
-whole or not at all: any number of processes may share the folder.
+was checked against it; the digest is of the file's own bytes, so that a damaged file is known and made anew. Facts that a launch
+wants beside the cubin (TileLang's) lie at `<digest>.<digest of the facts>.json`. Files are written whole or not at all: any number
+of processes may share the folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from dsabench.kernels.cuda.compile import argument_bytes, compile_launch, macros, options
 from dsabench.kernels.cuda.includes import source_text
@@ -61,15 +63,33 @@ def cached_cubin(key: str) -> Path | None:
     return None
 
 
-def keep_cubin(key: str, cubin: bytes) -> Path:
-    """Raises OSError where it cannot be written."""
+def keep_cubin(key: str, cubin: bytes, facts: Any = None) -> Path:
+    """facts: what JSON holds, for `facts_of`. Raises OSError where it cannot be written."""
     folder = cubin_folder() / key
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha256(cubin).hexdigest()}.cubin"
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    digest = hashlib.sha256(cubin).hexdigest()
+    if facts is not None:  # first: who finds the cubin finds them
+        document = json.dumps(facts).encode()
+        _write_whole(folder / f"{digest}.{hashlib.sha256(document).hexdigest()}.json", document)
+    return _write_whole(folder / f"{digest}.cubin", cubin)
+
+
+def facts_of(cubin: Path) -> Any:
+    """What was kept with a cubin; None where it was kept without facts or they are damaged."""
+    for path in sorted(cubin.parent.glob(f"{cubin.stem}.*.json")):
+        with contextlib.suppress(OSError):
+            document = path.read_bytes()
+            if hashlib.sha256(document).hexdigest() == path.suffixes[-2][1:]:
+                return json.loads(document)
+            path.unlink()
+    return None
+
+
+def _write_whole(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(cubin)
+            file.write(data)
         os.replace(temporary, path)
     except OSError:
         os.unlink(temporary)

@@ -74,12 +74,30 @@ def compile_launch(launch: CudaLaunch) -> CompiledKernel:
 
 def _compile_source(source: CudaSource, constants: Mapping[str, int]) -> CompiledKernel:
     folders = [f"--include-path={folder}" for folder in (source.file.parent.resolve(), INCLUDE_FOLDER)]
-    result = run_nvrtc(source.file.read_text(), source.file.name, [*options(constants), *folders])
+    return compile_source(source.file.read_text(), source.file.name, source.entry, [*options(constants), *folders])
+
+
+def compile_source(text: str, name: str, entry: str, options: Sequence[str]) -> CompiledKernel:
+    """The kernel `entry` of CUDA C++ that messages call `name`. Raises CudaCompileError, NvrtcMissingError."""
+    result = run_nvrtc(text, name, options)
     if not result.ok:
-        raise CudaCompileError(_first_error(source.file.name, result.log), result.log)
-    if source.entry not in {name for name, _, _ in _ENTRY.findall(result.ptx)}:
-        raise CudaCompileError(f'{source.file.name} has no extern "C" __global__ function {source.entry}', result.log)
-    return CompiledKernel(source.entry, result.cubin, result.ptx, result.log)
+        raise CudaCompileError(_first_error(name, result.log), result.log)
+    if entry not in {found for found, _, _ in _ENTRY.findall(result.ptx)}:
+        raise CudaCompileError(f'{name} has no extern "C" __global__ function {entry}', result.log)
+    return CompiledKernel(entry, result.cubin, result.ptx, result.log)
+
+
+def parameter_bytes(kernel: CompiledKernel) -> list[int]:
+    """Sizes of the kernel's parameters, in order, as its PTX declares them."""
+    parameters, _ = _signature(kernel)
+    return [_bytes(kind, length) for kind, length in _PARAMETER.findall(parameters)]
+
+
+def _signature(kernel: CompiledKernel) -> tuple[str, str]:
+    """(parameters, attributes) in the PTX."""
+    return next(
+        (parameters, attributes) for name, parameters, attributes in _ENTRY.findall(kernel.ptx) if name == kernel.entry
+    )
 
 
 def _first_error(name: str, log: str) -> str:
@@ -93,14 +111,13 @@ def _first_error(name: str, log: str) -> str:
 
 def _check_launch(launch: CudaLaunch, kernel: CompiledKernel) -> None:
     """What CuPy and the driver cannot know would read past the arguments, or run other clusters than were planned."""
-    parameters, attributes = next((p, a) for name, p, a in _ENTRY.findall(kernel.ptx) if name == kernel.entry)
-    expected = [_bytes(kind, length) for kind, length in _PARAMETER.findall(parameters)]
+    expected = parameter_bytes(kernel)
     given = [argument_bytes(argument) for argument in launch.arguments]
     if given != expected:
         raise CudaCompileError(
             f"{launch.source.file.name}: {kernel.entry} takes parameters of {_words(expected)} bytes, the launch gives {_words(given)}"
         )
-    cluster = _CLUSTER.search(attributes)
+    cluster = _CLUSTER.search(_signature(kernel)[1])
     if (int(cluster[1]) if cluster else None) != launch.cluster:
         declared = f"__cluster_dims__({cluster[1]})" if cluster else "no __cluster_dims__"
         raise CudaCompileError(

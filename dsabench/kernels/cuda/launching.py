@@ -8,13 +8,14 @@ its own.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dsabench.kernels.cuda.cache import cubin_of
-from dsabench.kernels.cuda.source import CudaLaunch
+from dsabench.kernels.cuda.source import Argument, CudaLaunch
 
 _OPT_IN_BYTES = 48 * 1024
 """of dynamic shared memory; above it the driver wants to be told"""
@@ -22,40 +23,43 @@ _PORTABLE_CLUSTER = 8
 _NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14  # CUfunction_attribute
 
 
-class _Kernel:
-    """A kernel loaded on one device. allowed_bytes: the dynamic shared memory that its launches may ask for."""
+class LoadedKernel:
+    """The kernel `entry` of a cubin, loaded on torch's current device."""
 
-    def __init__(self, launch: CudaLaunch) -> None:
-        self.function = _module(cubin_of(launch), torch.cuda.current_device()).get_function(launch.source.entry)
-        self.allowed_bytes = _OPT_IN_BYTES
-        if launch.cluster is not None and launch.cluster > _PORTABLE_CLUSTER:
+    def __init__(self, cubin: Path, entry: str, cluster: int | None) -> None:
+        self._function = _module(cubin, torch.cuda.current_device()).get_function(entry)
+        self._allowed_bytes = _OPT_IN_BYTES
+        if cluster is not None and cluster > _PORTABLE_CLUSTER:
             from cupy_backends.cuda.api.driver import funcSetAttribute
 
-            funcSetAttribute(self.function.kernel.ptr, _NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
+            funcSetAttribute(self._function.kernel.ptr, _NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
 
-    def allow(self, shared_bytes: int) -> None:
-        self.function.max_dynamic_shared_size_bytes = shared_bytes
-        self.allowed_bytes = shared_bytes
+    def queue(
+        self, grid: tuple[int, ...], block: tuple[int, ...], arguments: Iterable[Argument], shared_bytes: int
+    ) -> None:
+        """One launch on torch's current stream. arguments: in the order of the kernel's parameters."""
+        if shared_bytes > self._allowed_bytes:
+            self._function.max_dynamic_shared_size_bytes = shared_bytes
+            self._allowed_bytes = shared_bytes
+        given = tuple(_argument(argument) for argument in arguments)
+        with _stream(torch.cuda.current_stream()):
+            self._function(grid, block, given, shared_mem=shared_bytes)
 
 
-_kernels: dict[Any, _Kernel] = {}
+_kernels: dict[Any, LoadedKernel] = {}
 """By device and what decides the machine code within a process: hashing the sources at every launch would cost more than it."""
 
 
 def launch(launch: CudaLaunch) -> None:
     """Queues one launch. Raises what compiling and CuPy raise."""
-    arguments = tuple(_argument(argument) for argument in launch.arguments)
     key = (torch.cuda.current_device(), launch.source, launch.cluster, *launch.constants.items())
     kernel = _kernels.get(key)
     if kernel is None:
-        kernel = _kernels[key] = _Kernel(launch)
-    if launch.shared_bytes > kernel.allowed_bytes:
-        kernel.allow(launch.shared_bytes)
-    with _stream(torch.cuda.current_stream()):
-        kernel.function(launch.grid, launch.block, arguments, shared_mem=launch.shared_bytes)
+        kernel = _kernels[key] = LoadedKernel(cubin_of(launch), launch.source.entry, launch.cluster)
+    kernel.queue(launch.grid, launch.block, launch.arguments, launch.shared_bytes)
 
 
-def _argument(argument: Any) -> Any:
+def _argument(argument: Argument) -> Any:
     if isinstance(argument, torch.Tensor):
         return argument.data_ptr()
     return 0 if argument is None else argument

@@ -93,8 +93,8 @@ CudaPlan = Callable[[Any, Outputs, Config], Sequence[CudaLaunch]]
 copy from the GPU would stall it, and tensors on the meta device have none. Workspaces are allocated on the inputs' device."""
 
 
-def runner(plan: CudaPlan) -> Callable[[Any, Outputs, Config], None]:
-    """An `Implementation.run` that launches what `plan` plans."""
+def runner(plan: Callable[[Any, Outputs, Config], Sequence[Any]]) -> Callable[[Any, Outputs, Config], None]:
+    """An `Implementation.run` that launches what `plan` plans: a CudaPlan, or one of another language's launches."""
 
     def run(inputs: Any, outputs: Outputs, config: Config) -> None:
         for launch in plan(inputs, outputs, config):
