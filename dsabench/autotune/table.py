@@ -38,7 +38,7 @@ def table_entries(header: Header, comparisons: Iterable[Comparison]) -> list[Ent
                     "axes": comparison.workload.axes,
                     "config": winner.config,
                     "source": header.sources[f"{op}/{impl}"],
-                    "versions": entry_versions(header.device.key, header.versions),
+                    "versions": entry_versions(header.device.key, header.versions, impl),
                     "median_s": winner.median_s,
                     "low_s": winner.low_s,
                     "high_s": winner.high_s,

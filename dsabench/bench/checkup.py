@@ -20,11 +20,13 @@ from dsabench.bench.gpu.checkup import extra, gpu_findings
 from dsabench.bench.gpu.compile_cache import cache_folder
 from dsabench.bench.load import NOTICEABLE_CORES, cores_taken, load_snapshot
 from dsabench.bench.memory import available_bytes
+from dsabench.kernels.cuda.nvrtc import NvrtcMissingError, nvrtc_version
 from dsabench.kernels.cuda_driver import cuda_driver_version
 from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.ledger import UNVERIFIED, hardware_note, needs_hardware
 from dsabench.kernels.machine import HIDE_ENV, cpu_device_key, cpu_isa
 from dsabench.kernels.registry import get_implementation, get_op, implementation_names, op_names
+from dsabench.kernels.tilelang.headers import TileLangMissingError, include_folders
 from dsabench.kernels.triton.runtime import INTERPRET_ENV, interpreting
 from dsabench.kernels.tuned_table import keyed_versions, nearest_entries, table_paths
 
@@ -78,6 +80,7 @@ def examine() -> list[Finding]:
         *_packages(),
         *gpu_findings(),
         *_triton(),
+        *_cuda_cpp(),
         *_implementations(),
         *_hardware(),
         *_tables(),
@@ -179,6 +182,26 @@ def _triton() -> list[Finding]:
     if interpreting():
         text = f"{INTERPRET_ENV} is set: triton kernels are interpreted, on a GPU's tensors too, and never timed"
         findings.append(Finding("interpreter", "note", text, f"unset {INTERPRET_ENV} to run them on a GPU"))
+    return findings
+
+
+def _cuda_cpp() -> list[Finding]:
+    """What compiles CUDA C++ here, and what TileLang's includes: packages of whatever version may lie beside a library that does not
+    load, or without the headers."""
+    try:
+        version = nvrtc_version()
+    except NvrtcMissingError as error:
+        text, _, advice = str(error).rpartition(": ")
+        return [Finding("nvrtc", "note", text, advice)]
+    findings = [Finding("nvrtc", "ok", f"{version} compiles CUDA C++ for sm_90a, with or without a GPU")]
+    if _version("tilelang"):
+        try:
+            include_folders()
+        except TileLangMissingError as error:
+            text, _, advice = str(error).rpartition(": ")
+            findings.append(Finding("tilelang kernels", "note", text, advice))
+        else:
+            findings.append(Finding("tilelang kernels", "ok", "lowered to CUDA C++ for NVRTC, with or without a GPU"))
     return findings
 
 

@@ -207,7 +207,7 @@ class InspectHeader(Record):
     command: str
     arch: str
     versions: dict[str, str]
-    """dsabench, triton, ptxas, cuobjdump, nvdisasm, and nvrtc where there is one"""
+    """dsabench, triton, ptxas, cuobjdump, nvdisasm, and nvrtc and tilelang where they are"""
     git_commit: str
     suite: str
     sources: dict[str, SourceRecord]

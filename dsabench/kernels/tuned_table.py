@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dsabench.kernels.cuda.nvrtc import NVRTC, NvrtcMissingError, nvrtc_version
 from dsabench.kernels.cuda_driver import CUDA_DRIVER, cuda_driver_version
 from dsabench.kernels.implementation import ConfigValue
 from dsabench.kernels.registry import get_op
@@ -26,6 +27,9 @@ SCHEMA = 1
 _PACKAGED = Path(__file__).parent / "tuned"
 KEYED_VERSIONS = {"cpu": ("torch", "numba"), "cuda": ("torch", "triton", CUDA_DRIVER)}
 """By device type, whose version is part of an entry's key: what generates or runs the code that was timed."""
+CUDA_CPP_VERSIONS = (NVRTC, "tilelang", "cupy-cuda13x", "cupy-cuda12x")
+"""Of entries of a GPU besides, but for implementations that are known to have no part in them: a new NVRTC voids no Triton kernel."""
+_NO_CUDA_CPP = ("torch", "triton")
 
 
 @dataclass(frozen=True)
@@ -47,25 +51,35 @@ def user_table_path(device_key: str) -> Path:
     return user_cache_root() / "tuned" / f"{device_key}.json"
 
 
-def keyed_versions(device_key: str) -> dict[str, str]:
-    """The versions here that an entry of this device must name; what is not here is left out."""
+def keyed_versions(device_key: str, impl: str | None = None) -> dict[str, str]:
+    """The versions here that an entry of this device and implementation must name; of any implementation without one. What is not
+    here is left out."""
     found = {}
-    for name in KEYED_VERSIONS[_device_type(device_key)]:
-        if name == CUDA_DRIVER:
-            here = cuda_driver_version()
-        else:
-            try:
-                here = version(name)
-            except PackageNotFoundError:
-                here = None
+    for name in _keyed_names(device_key, impl):
+        here = _version_here(name)
         if here is not None:
             found[name] = here
-    return entry_versions(device_key, found)
+    return entry_versions(device_key, found, impl)
 
 
-def entry_versions(device_key: str, versions: Mapping[str, str]) -> dict[str, str]:
-    """Of `versions`, those that an entry of this device names, without local parts (`2.13.0+cpu` is 2.13.0)."""
-    return {n: versions[n].split("+")[0] for n in KEYED_VERSIONS[_device_type(device_key)] if n in versions}
+def entry_versions(device_key: str, versions: Mapping[str, str], impl: str | None = None) -> dict[str, str]:
+    """Of `versions`, those that an entry of this device and implementation names (of any implementation without one), without
+    local parts (`2.13.0+cpu` is 2.13.0)."""
+    return {name: versions[name].split("+")[0] for name in _keyed_names(device_key, impl) if name in versions}
+
+
+def _keyed_names(device_key: str, impl: str | None) -> tuple[str, ...]:
+    type_ = _device_type(device_key)
+    return KEYED_VERSIONS[type_] + (CUDA_CPP_VERSIONS if type_ == "cuda" and impl not in _NO_CUDA_CPP else ())
+
+
+def _version_here(name: str) -> str | None:
+    if name == CUDA_DRIVER:
+        return cuda_driver_version()
+    try:
+        return nvrtc_version() if name == NVRTC else version(name)
+    except (PackageNotFoundError, NvrtcMissingError):
+        return None
 
 
 def _device_type(device_key: str) -> str:
@@ -96,11 +110,15 @@ def table_paths(device_key: str) -> list[Path]:
 @functools.cache
 def _entries(device_key: str) -> tuple[Entry, ...]:
     """The user's entries first, so that they win over the package's at equal distance. Those that do not hold here are out."""
-    versions = keyed_versions(device_key)
+    versions: dict[str, dict[str, str]] = {}
     found: list[Entry] = []
     for path in table_paths(device_key):
         for entry in read_entries(path):
-            if entry.device != device_key or dict(entry.versions) != versions:
+            if entry.device != device_key:
+                continue
+            if entry.impl not in versions:
+                versions[entry.impl] = keyed_versions(device_key, entry.impl)
+            if dict(entry.versions) != versions[entry.impl]:
                 continue
             try:
                 current = source_hash(entry.op, entry.impl)

@@ -24,7 +24,7 @@ from dsabench.kernels.user_cache import user_cache_root
 
 _MAKERS = (
     *("compile", "cuda_compiler", "disassemble", "facts", "products", "resources", "sass", "source", "traffic"),
-    "triton_compiler",
+    *("tilelang_compiler", "triton_compiler"),
 )
 """Modules of this package that decide what a fact is: facts that other versions of them made are not these."""
 _COMPILER_ENV = ("PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT")

@@ -10,10 +10,11 @@ from dsabench.autotune.inspect.arch import Arch
 from dsabench.autotune.inspect.jobs import Compiled, PlannedLaunch
 from dsabench.autotune.inspect.toolchain import Toolchain
 from dsabench.kernels.cuda.source import CudaLaunch
+from dsabench.kernels.tilelang.launch import TileLangLaunch
 from dsabench.kernels.triton.launch import Launch
 
-TRITON, CUDA = "triton", "cuda"
-LANGUAGES: dict[type, str] = {Launch: TRITON, CudaLaunch: CUDA}
+TRITON, CUDA, TILELANG = "triton", "cuda", "tilelang"
+LANGUAGES: dict[type, str] = {Launch: TRITON, CudaLaunch: CUDA, TileLangLaunch: TILELANG}
 
 
 class CompilerMissingError(Exception):
@@ -47,6 +48,10 @@ def compiler_of(
         from dsabench.autotune.inspect.cuda_compiler import CudaCompiler
 
         return CudaCompiler(toolchain, timeout_s)  # sm_90a, the one there is: see kernels.cuda.compile.ARCH
+    if language == TILELANG:
+        from dsabench.autotune.inspect.tilelang_compiler import TileLangCompiler
+
+        return TileLangCompiler(toolchain, timeout_s)
     from dsabench.autotune.inspect.triton_compiler import TritonCompiler
 
     return TritonCompiler(arch, toolchain, timeout_s, launch_cache)
@@ -58,6 +63,10 @@ def launches_at_once(launch: PlannedLaunch, launch_cache: Path) -> bool:
         from dsabench.kernels.cuda.cache import cached_cubin
 
         return cached_cubin(launch.entry) is not None
+    if launch.language == TILELANG:
+        from dsabench.kernels.tilelang.cache import cached_program
+
+        return cached_program(launch.entry) is not None
     from dsabench.bench.gpu.compile_cache import is_compiled
 
     return is_compiled(launch_cache, launch.entry, launch.kernel)

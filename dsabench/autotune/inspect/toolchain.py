@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsabench.kernels.cuda.nvrtc import NvrtcMissingError, nvrtc_version
+from dsabench.kernels.cuda.nvrtc import NVRTC, NvrtcMissingError, nvrtc_version
 
 TOOLS = ("ptxas", "cuobjdump", "nvdisasm")
 VERSION_TIMEOUT_S = 60.0
@@ -23,7 +23,7 @@ class ToolchainError(Exception):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """paths: of each of TOOLS; versions: of `triton`, of each tool, and of `nvrtc` where there is one."""
+    """paths: of each of TOOLS; versions: of `triton`, of each tool, and of `nvrtc` and `tilelang` where they are."""
 
     paths: dict[str, str]
     versions: dict[str, str]
@@ -49,7 +49,9 @@ def find_toolchain() -> Toolchain:
         versions[tool] = _version(tool, path, advice)
         paths[tool] = str(path)
     with contextlib.suppress(NvrtcMissingError):  # said of the launches that want it
-        versions["nvrtc"] = nvrtc_version()
+        versions[NVRTC] = nvrtc_version()
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        versions["tilelang"] = importlib.metadata.version("tilelang")
     return Toolchain(paths, versions)
 
 

@@ -22,6 +22,8 @@ from dsabench.bench.gate.verdict import overall, sorted_rows
 from dsabench.bench.inspection_records import Outcome
 from dsabench.kernels.sizes import format_size
 
+_COMPILERS = {"triton": ("triton", "ptxas"), "cuda": ("nvrtc",), "tilelang": ("tilelang", "nvrtc")}
+"""By implementation, whose versions say that its machine code is another compiler's work."""
 Shape = tuple[str, str, tuple[tuple[str, int], ...]]
 """op, implementation, axes"""
 
@@ -175,15 +177,17 @@ def _compiler_words(old: StaticConfig, baseline: StaticSide, candidate: StaticSi
     """Whoever upgrades runs the slower code, so it counts; whose doing it is, is another matter."""
     name = f"{old.op}/{old.impl}"
     source = baseline.sources.get(name, "")
-    others = _other_versions(baseline, candidate)
+    others = _other_versions(baseline, candidate, old.impl)
     if not source or source != candidate.sources.get(name) or not others:
         return ""
     return f"; the source is the same, the compiler is not ({others})"
 
 
-def _other_versions(baseline: StaticSide, candidate: StaticSide) -> str:
+def _other_versions(baseline: StaticSide, candidate: StaticSide, impl: str) -> str:
+    """impl: of the compilers of this one; a plugin's may be any."""
     old, new = baseline.header.versions, candidate.header.versions
-    names = [name for name in ("triton", "ptxas") if old.get(name) != new.get(name)]
+    compilers = _COMPILERS.get(impl, tuple(dict.fromkeys(name for each in _COMPILERS.values() for name in each)))
+    names = [name for name in compilers if old.get(name) != new.get(name)]
     return ", ".join(f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}" for name in names)
 
 
@@ -211,9 +215,10 @@ def _command(config: StaticConfig, side: StaticSide) -> str:
 
 
 def _header_notices(baseline: StaticSide, candidate: StaticSide) -> Iterator[str]:
-    others = _other_versions(baseline, candidate)
-    if others:
-        yield f"The compiler changed: {others}."
+    both = {config.impl for config in baseline.configs} & {config.impl for config in candidate.configs}
+    others = dict.fromkeys(words for impl in sorted(both) if (words := _other_versions(baseline, candidate, impl)))
+    for words in others:
+        yield f"The compiler changed: {words}."
     if baseline.header.suite != candidate.header.suite:
         yield f"Other suites: {baseline.header.suite} in the baseline, {candidate.header.suite} in the candidate."
 

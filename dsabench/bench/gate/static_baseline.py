@@ -29,7 +29,7 @@ class StaticHeader(Record):
     arch: str
     suite: str
     versions: dict[str, str]
-    """dsabench, triton, ptxas, cuobjdump, nvdisasm"""
+    """dsabench, triton, ptxas, cuobjdump, nvdisasm, and nvrtc and tilelang where they are"""
     started: str
     """of the inspection, ISO 8601, UTC"""
     git_commit: str

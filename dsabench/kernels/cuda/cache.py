@@ -53,14 +53,21 @@ def _text(file: Path) -> str:
 
 
 def cached_cubin(key: str) -> Path | None:
-    """The cubin of `kernel_key`, whole; None where there is none. A damaged one is removed."""
+    """The cubin of `kernel_key`, whole, the newest of several; None where there is none. A damaged one is removed."""
     folder = cubin_folder() / key
-    for path in sorted(folder.glob("*.cubin")):
+    for path in sorted(folder.glob("*.cubin"), key=_changed, reverse=True):
         with contextlib.suppress(OSError):
             if hashlib.sha256(path.read_bytes()).hexdigest() == path.stem:
                 return path
             path.unlink()
     return None
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # removed meanwhile
+        return 0.0
 
 
 def keep_cubin(key: str, cubin: bytes, facts: Any = None) -> Path:

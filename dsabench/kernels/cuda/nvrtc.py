@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+NVRTC = "nvrtc"
+"""Its name among versions; no package's: a toolkit of the system may bring it."""
 _WHERE = "pip install 'dsabench[cuda13]' (or [cuda12]) brings it; no CUDA toolkit is needed"
 
 _ERROR_COMPILATION = 6  # nvrtcResult

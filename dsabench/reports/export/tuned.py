@@ -91,7 +91,7 @@ def _of_comparison(header: Header, sources: Mapping[str, str], comparison: Compa
                 axes=comparison.workload.axes,
                 config=winner.config,
                 source=sources[f"{op}/{impl}"],
-                versions=entry_versions(header.device.key, header.versions),
+                versions=entry_versions(header.device.key, header.versions, impl),
                 median_s=winner.median_s,
                 measured=comparison.started,
                 commit=header.git_commit,
@@ -132,7 +132,6 @@ def tuned_of_tables(device: str, device_key: str) -> tuple[list[Tuned], list[Lef
     here. Raises ExportError when a table cannot be read."""
     from dsabench.kernels.source_hash import source_hash
 
-    here = keyed_versions(device_key)
     found: dict[tuple[str, str, str], Tuned] = {}
     left_out: list[LeftOut] = []
     for path in table_paths(device_key):
@@ -145,6 +144,7 @@ def tuned_of_tables(device: str, device_key: str) -> tuple[list[Tuned], list[Lef
             except ValueError:
                 left_out.append(LeftOut(tuned.what, "its code is not here (a plugin?)"))
                 continue
+            here = keyed_versions(device_key, tuned.impl)
             if tuned.source != current:
                 left_out.append(LeftOut(tuned.what, "measured with another source of the kernel"))
             elif dict(tuned.versions) != here:

@@ -14,7 +14,7 @@ from dsabench.kernels.cuda.nvrtc import NvrtcMissingError
 def test_all_are_there() -> None:
     found = find_toolchain()
     assert set(found.paths) == set(TOOLS)
-    assert set(found.versions) == {"triton", "nvrtc", *TOOLS}
+    assert set(found.versions) == {"triton", "nvrtc", "tilelang", *TOOLS}
     assert all(Path(path).is_file() for path in found.paths.values())
 
 
