@@ -1,4 +1,7 @@
-"""Runs planned launches of CUDA C++ kernels on CPU tensors: the kernel's own text, compiled by g++ with `cuda_emulator`."""
+"""Runs planned launches of CUDA C++ kernels on CPU tensors: the kernel's own text, compiled by g++ with `cuda_emulator`.
+
+The package's headers are found as they are, but for those that `cuda_emulator` has by the same name: what is written in PTX there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dsabench.kernels.cuda.source import CudaLaunch, CudaSource
+from dsabench.kernels.cuda.source import Argument, CudaLaunch, CudaSource
 
 HERE = Path(__file__).parent / "cuda_emulator"
 INCLUDE = Path(__file__).parents[2] / "dsabench" / "kernels" / "cuda" / "include"
@@ -41,40 +44,76 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="dsabench-emulated-")
 
 
+def _run(*command: object) -> None:
+    done = subprocess.run([str(COMPILER), "-std=c++20", "-fPIC", "-D_FORTIFY_SOURCE=0", "-w", *map(str, command)],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
 @functools.cache
-def _compiled(source: CudaSource, constants: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
+def _headers() -> Path:
+    """A folder of the package's headers and the emulator's over them: an `#include` in quotes looks beside the including file
+    first."""
+    folder = Path(_folder().name) / "include"
+    folder.mkdir()
+    for header in (*INCLUDE.glob("*.cuh"), *HERE.glob("*.cuh"), *HERE.glob("*.h")):
+        shutil.copy(header, folder)
+    return folder
+
+
+@functools.cache
+def _machine() -> Path:
+    """The emulator itself, compiled once, as one file: most of it is the standard headers."""
+    whole, compiled = (Path(_folder().name) / name for name in ("machine.cpp", "machine.o"))
+    whole.write_text("".join(f'#include "{source}"\n' for source in sorted(HERE.glob("*.cpp"))))
+    _run("-O3", "-march=native", "-c", whole, "-o", compiled)
+    return compiled
+
+
+def build(kernel: Path, entry: str, flags: Sequence[str]) -> ctypes.CDLL:
+    """The file `kernel`, whose function `entry` is to be run, as a library."""
     folder = Path(tempfile.mkdtemp(dir=_folder().name))
     wrapper = folder / "wrapper.cpp"
-    wrapper.write_text(WRAPPER.format(file=source.file, entry=source.entry))
-    defines = [f"-D{name}={int(value)}" for name, value in constants]
-    command = [
-        str(COMPILER), "-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-D_FORTIFY_SOURCE=0", "-w",
-        f"-I{HERE}", f"-I{INCLUDE}", *defines, str(wrapper), "-o", str(folder / "kernel.so"),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    wrapper.write_text(WRAPPER.format(file=kernel, entry=entry))
+    always = ("-O1", "-shared", "-fno-strict-aliasing", "-Wl,-Bsymbolic")
+    _run(*always, *flags, f"-I{_headers()}", wrapper, _machine(), "-o", folder / "kernel.so")
     library = ctypes.CDLL(str(folder / "kernel.so"))
     library.emulate.restype = ctypes.c_char_p
     return library
 
 
+def run(
+    library: ctypes.CDLL, grid: Sequence[int], block: Sequence[int], cluster: int, shared_bytes: int, arguments: Sequence[Argument],
+    seed: int,
+) -> str:  # fmt: skip
+    """Runs what `build` made; what went wrong, or nothing."""
+    values = []
+    for argument in arguments:
+        if argument is None or isinstance(argument, torch.Tensor):
+            values.append(ctypes.c_void_p(None if argument is None else argument.data_ptr()))
+        else:
+            values.append(ctypes.create_string_buffer(argument.tobytes(), argument.nbytes))
+    pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+    grid, block = ((ctypes.c_uint * 3)(*sides, *(1,) * (3 - len(sides))) for sides in (grid, block))
+    outcome: bytes = library.emulate(grid, block, cluster, ctypes.c_uint64(shared_bytes), seed, pointers)
+    return outcome.decode()
+
+
+@functools.cache
+def _compiled(source: CudaSource, constants: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
+    return build(source.file, source.entry, [f"-D{name}={int(value)}" for name, value in constants])
+
+
 def emulate(launches: Sequence[CudaLaunch], seed: int = 0) -> None:
-    """Runs the launches in order, on tensors in CPU memory; `seed` draws the order in which threads take turns. Fails the test
-    on a deadlock, a write past shared memory or a misaligned load."""
+    """Runs the launches in order, on tensors in CPU memory; `seed` draws the order in which threads take turns, and when
+    asynchronous work is done. Fails the test on what cuda_emulator reports: a deadlock, a write past shared memory, a misaligned
+    access, a misused barrier or product."""
     for launch in launches:
         constants = dict(launch.constants)
         if launch.cluster is not None:
             constants["CLUSTER"] = launch.cluster
         library = _compiled(launch.source, tuple(sorted(constants.items())))
-        values = []
-        for argument in launch.arguments:
-            if argument is None or isinstance(argument, torch.Tensor):
-                values.append(ctypes.c_void_p(None if argument is None else argument.data_ptr()))
-            else:
-                values.append(ctypes.create_string_buffer(argument.tobytes(), argument.nbytes))
-        pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        grid, block = ((ctypes.c_uint * 3)(*sides, *(1,) * (3 - len(sides))) for sides in (launch.grid, launch.block))
-        outcome = library.emulate(
-            grid, block, launch.cluster or 1, ctypes.c_uint64(launch.shared_bytes), seed, pointers
-        ).decode()
+        outcome = run(
+            library, launch.grid, launch.block, launch.cluster or 1, launch.shared_bytes, launch.arguments, seed
+        )
         assert not outcome, f"{launch.source.entry} {constants}: {outcome}"

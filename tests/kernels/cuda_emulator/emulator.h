@@ -1,206 +1,54 @@
-// Runs the text of a CUDA C++ kernel on a CPU, compiled by g++: every thread is a fiber, which runs until it waits for others.
+// Runs the text of a CUDA C++ kernel on a CPU, compiled by g++: what CUDA itself gives a kernel. Every thread is a fiber, which runs
+// until it waits for others (machine.h). The package's headers of Hopper's instructions have stand-ins here, of the same names.
 //
-// The threads of a block, and the blocks of a cluster, take turns in an order drawn from a seed, and give way at random at atomics:
-// a missing barrier shows as a wrong result under some seed, a barrier that not all threads reach as a deadlock, which is
-// reported. Shared memory holds garbage at the start of each block, and a guard behind it is looked at.
-// What it cannot show: races within one turn, asynchronous copies, memory ordering, tensor cores, speed.
+// The threads of a block, and the blocks of a cluster, take turns in an order drawn from a seed, and give way at random at atomics
+// and arrivals: a missing barrier shows as a wrong result under some seed, a barrier that not all threads reach as a deadlock, which
+// is reported. Shared memory holds garbage at the start of each block, and a guard behind it is looked at.
+// Asynchronous copies and products are done at any time between their issue and what waits for them, as late as then; until then the
+// destination holds what it held, accumulators NaN (asynchronous.h, products.h).
+//
+// What it cannot show:
+// - races within one turn, between threads that no emulated barrier, atomic or wait separates; memory ordering weaker than C++'s order:
+//   a missing fence (fence.proxy.async, fence.mbarrier_init, acquire.cluster) goes unnoticed
+// - registers of A overwritten before a product's wait: they are read at the issue
+// - the tensor cores' own rounding of sums; how asynchronous work splits or overlaps; bank conflicts, spills, speed
+// - `__shared__` variables: shared memory is all dynamic
 #pragma once
 
-#include <csetjmp>
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <algorithm>
-#include <cmath>
-#include <random>
-#include <stdexcept>
-#include <string>
-#include <tuple>
 #include <utility>
-#include <vector>
-#include <sys/mman.h>
-#include <ucontext.h>
+
+#include "machine.h"
 
 #define __global__
 #define __device__
+#define __host__
 #define __forceinline__ inline
+#define __noinline__
 #define __launch_bounds__(...)
 #define __cluster_dims__(...)
+#define __align__(bytes) alignas(bytes)
 #define DYNAMIC_SHARED emulator::current->block->shared
 
-struct dim3 { unsigned x = 1, y = 1, z = 1; };
 struct alignas(16) uint4 { uint32_t x, y, z, w; };
 struct alignas(8) uint2 { uint32_t x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+struct alignas(8) int2 { int x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
-
-static dim3 threadIdx, blockIdx, blockDim, gridDim;  // threadIdx and blockIdx are the running fiber's
+struct alignas(8) float2 { float x, y; };
+inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
+inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
+inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+inline int2 make_int2(int x, int y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline float2 make_float2(float x, float y) { return {x, y}; }
 
 namespace emulator {
-
-constexpr size_t STACK = 64 * 1024;
-constexpr size_t GUARD = 64;  // bytes behind shared memory
-constexpr unsigned char GARBAGE = 0xa5;
-
-struct Barrier {
-    unsigned expected = 0, arrived = 0, passed = 0;
-};
-
-struct Warp {
-    Barrier barrier;
-    uint64_t values[2][32];  // of two exchanges in turn: one may be read while the next is written
-    const char* names[2][32];
-};
-
-struct Block {
-    dim3 index;
-    unsigned rank;
-    unsigned char* shared;
-    Barrier barrier;
-    Barrier* cluster;
-    std::vector<Block>* blocks;  // of the cluster
-    std::vector<Warp> warps;
-};
-
-struct Fiber {
-    Block* block;
-    dim3 thread;
-    unsigned number;
-    unsigned exchanges = 0;
-    Barrier* waits = nullptr;
-    unsigned passed = 0;
-    bool started = false, done = false;
-    jmp_buf state;
-    ucontext_t first;
-    void* stack;
-};
-
-static Fiber* current;
-static jmp_buf scheduler;
-static void (*body)();
-static std::mt19937 chance;
-static std::string fault;
-
-inline void pause() {
-    if (!_setjmp(current->state)) _longjmp(scheduler, 1);
-    threadIdx = current->thread;
-    blockIdx = current->block->index;
-}
-
-inline void wait(Barrier& barrier) {
-    if (++barrier.arrived == barrier.expected) {
-        barrier.arrived = 0;
-        ++barrier.passed;
-        return;
-    }
-    current->waits = &barrier;
-    current->passed = barrier.passed;
-    pause();
-}
-
-inline void maybe_pause() {
-    if (chance() % 32 == 0) pause();
-}
-
-// The values of all lanes of this warp, valid until the next exchange but one.
-inline const uint64_t* exchange(const char* name, uint32_t mask, uint64_t value) {
-    Warp& warp = current->block->warps[current->number / 32];
-    unsigned turn = current->exchanges++ & 1, lane = current->number % 32;
-    if (mask != 0xffffffffu) fault = std::string(name) + ": only full masks are emulated";
-    warp.values[turn][lane] = value;
-    warp.names[turn][lane] = name;
-    wait(warp.barrier);
-    if (warp.names[turn][0] != name) fault = std::string(name) + " and " + warp.names[turn][0] + " meet in a warp";
-    return warp.values[turn];
-}
-
-inline void start() {
-    threadIdx = current->thread;
-    blockIdx = current->block->index;
-    body();
-    current->done = true;
-    _longjmp(scheduler, 1);
-}
-
-inline void resume(Fiber& fiber) {
-    current = &fiber;
-    if (_setjmp(scheduler)) return;
-    if (fiber.started) _longjmp(fiber.state, 1);
-    fiber.started = true;
-    getcontext(&fiber.first);
-    fiber.first.uc_stack.ss_sp = fiber.stack;
-    fiber.first.uc_stack.ss_size = STACK;
-    fiber.first.uc_link = nullptr;
-    makecontext(&fiber.first, start, 0);
-    setcontext(&fiber.first);
-}
-
-inline void run_cluster(std::vector<Block>& blocks, std::vector<Fiber>& fibers) {
-    std::vector<Fiber*> order;
-    for (Fiber& fiber : fibers) order.push_back(&fiber);
-    while (!order.empty() && fault.empty()) {
-        switch (chance() % 3) {  // ascending, descending or at random
-            case 0: std::sort(order.begin(), order.end()); break;
-            case 1: std::sort(order.rbegin(), order.rend()); break;
-            default: std::shuffle(order.begin(), order.end(), chance);
-        }
-        bool moved = false;
-        for (Fiber* fiber : order) {
-            if (fiber->waits && fiber->waits->passed == fiber->passed) continue;
-            fiber->waits = nullptr;
-            moved = true;
-            resume(*fiber);
-        }
-        order.erase(std::remove_if(order.begin(), order.end(), [](Fiber* f) { return f->done; }), order.end());
-        if (!moved && !order.empty()) fault = "deadlock: threads wait at a barrier that others have not reached";
-    }
-}
-
-// Runs body() for every thread of a grid. Returns "" or what went wrong.
-inline std::string run(void (*kernel)(), dim3 grid, dim3 block, unsigned cluster, size_t shared_bytes, unsigned seed) {
-    body = kernel;
-    chance.seed(seed);
-    fault.clear();
-    gridDim = grid;
-    blockDim = block;
-    unsigned threads = block.x * block.y * block.z, total = grid.x * grid.y * grid.z;
-    if (threads % 32 || grid.x % cluster) return "a block is whole warps, a grid whole clusters";
-    size_t stacks = (size_t)threads * cluster * STACK;
-    char* stack = (char*)mmap(nullptr, stacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == (char*)MAP_FAILED) return "no memory for stacks";
-    std::vector<std::vector<uint4>> shared(cluster, std::vector<uint4>((shared_bytes + GUARD + 15) / 16));
-    for (unsigned first = 0; first < total && fault.empty(); first += cluster) {
-        std::vector<Block> blocks(cluster);
-        std::vector<Fiber> fibers(threads * cluster);
-        Barrier all{threads * cluster};
-        for (unsigned rank = 0; rank < cluster; ++rank) {
-            unsigned number = first + rank;
-            Block& b = blocks[rank];
-            b.index = {number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y};
-            b.rank = rank;
-            b.shared = (unsigned char*)shared[rank].data();
-            memset(b.shared, GARBAGE, shared_bytes + GUARD);
-            b.barrier.expected = threads;
-            b.cluster = &all;
-            b.blocks = &blocks;
-            b.warps.resize(threads / 32);
-            for (Warp& warp : b.warps) warp.barrier.expected = 32;
-            for (unsigned t = 0; t < threads; ++t) {
-                Fiber& fiber = fibers[rank * threads + t];
-                fiber.block = &b;
-                fiber.thread = {t % block.x, t / block.x % block.y, t / block.x / block.y};
-                fiber.number = t;
-                fiber.stack = stack + (size_t)(rank * threads + t) * STACK;
-            }
-        }
-        run_cluster(blocks, fibers);
-        for (unsigned rank = 0; rank < cluster && fault.empty(); ++rank)
-            for (size_t i = 0; i < GUARD; ++i)
-                if (blocks[rank].shared[shared_bytes + i] != GARBAGE) fault = "shared memory is written past its end";
-    }
-    munmap(stack, stacks);
-    return fault;
-}
 
 // The kernel's arguments, each behind a pointer, as cuLaunchKernel takes them.
 static void** arguments;
@@ -224,13 +72,14 @@ void entry() {
 
 inline void __syncthreads() { emulator::wait(emulator::current->block->barrier); }
 inline void __syncwarp(uint32_t mask = 0xffffffffu) { emulator::exchange("__syncwarp", mask, 0); }
+inline void __threadfence() {}
+inline void __threadfence_block() {}
 
 inline unsigned __clusterRelativeBlockRank() { return emulator::current->block->rank; }
-inline void __cluster_barrier_arrive() {}
-inline void __cluster_barrier_wait() { emulator::wait(*emulator::current->block->cluster); }
+inline void __cluster_barrier_arrive() { emulator::cluster_arrive(); }
+inline void __cluster_barrier_wait() { emulator::cluster_wait(); }
 inline void* __cluster_map_shared_rank(const void* address, unsigned rank) {
-    emulator::Block* block = emulator::current->block;
-    return (*block->blocks)[rank].shared + ((const unsigned char*)address - block->shared);
+    return emulator::pointer_at(emulator::map_shared(address, rank), 1);
 }
 
 inline uint32_t __ballot_sync(uint32_t mask, int predicate) {
@@ -240,6 +89,7 @@ inline uint32_t __ballot_sync(uint32_t mask, int predicate) {
     return word;
 }
 inline int __any_sync(uint32_t mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
+inline int __all_sync(uint32_t mask, int predicate) { return __ballot_sync(mask, predicate) == 0xffffffffu; }
 inline uint32_t __reduce_add_sync(uint32_t mask, uint32_t value) {
     const uint64_t* values = emulator::exchange("__reduce_add_sync", mask, value);
     uint32_t sum = 0;
@@ -248,6 +98,7 @@ inline uint32_t __reduce_add_sync(uint32_t mask, uint32_t value) {
 }
 template <class T>
 T emulated_shuffle(const char* name, uint32_t mask, T value, int source) {
+    static_assert(sizeof value <= 8, "a shuffle of more than 8 bytes");
     uint64_t word = 0;
     memcpy(&word, &value, sizeof value);
     const uint64_t* values = emulator::exchange(name, mask, word);
@@ -256,17 +107,26 @@ T emulated_shuffle(const char* name, uint32_t mask, T value, int source) {
     memcpy(&value, &word, sizeof value);
     return value;
 }
+// width: of the sections, each a warp of its own.
 template <class T>
-T __shfl_sync(uint32_t mask, T value, int source) {
-    return emulated_shuffle("__shfl_sync", mask, value, source & 31);
+T __shfl_sync(uint32_t mask, T value, int source, int width = 32) {
+    int lane = emulator::current->number % 32;
+    return emulated_shuffle("__shfl_sync", mask, value, (lane & -width) | (source & (width - 1)));
 }
 template <class T>
-T __shfl_up_sync(uint32_t mask, T value, unsigned distance) {
-    return emulated_shuffle("__shfl_up_sync", mask, value, (int)(emulator::current->number % 32) - (int)distance);
+T __shfl_up_sync(uint32_t mask, T value, unsigned distance, int width = 32) {
+    int lane = emulator::current->number % 32, source = lane - (int)distance;
+    return emulated_shuffle("__shfl_up_sync", mask, value, source < (lane & -width) ? lane : source);
 }
 template <class T>
-T __shfl_xor_sync(uint32_t mask, T value, int bits) {
-    return emulated_shuffle("__shfl_xor_sync", mask, value, (emulator::current->number % 32) ^ bits);
+T __shfl_down_sync(uint32_t mask, T value, unsigned distance, int width = 32) {
+    int lane = emulator::current->number % 32, source = lane + (int)distance;
+    return emulated_shuffle("__shfl_down_sync", mask, value, source > (lane | (width - 1)) ? lane : source);
+}
+template <class T>
+T __shfl_xor_sync(uint32_t mask, T value, int bits, int width = 32) {
+    int lane = emulator::current->number % 32, source = lane ^ bits;
+    return emulated_shuffle("__shfl_xor_sync", mask, value, (source & -width) > (lane & -width) ? lane : source);
 }
 
 template <class T>
@@ -283,10 +143,17 @@ T atomicOr(T* address, T value) {
     *address = before | value;
     return before;
 }
+template <class T>
+T atomicMax(T* address, T value) {
+    emulator::maybe_pause();
+    T before = *address;
+    *address = before < value ? value : before;
+    return before;
+}
 
 template <class T>
 T __ldg(const T* address) {
-    if ((uintptr_t)address % alignof(T)) emulator::fault = "a misaligned load";
+    if ((uintptr_t)address % alignof(T)) emulator::fail("a misaligned load");
     return *address;
 }
 inline int __popc(uint32_t word) { return __builtin_popcount(word); }
@@ -302,5 +169,12 @@ inline float __uint_as_float(uint32_t bits) {
     memcpy(&value, &bits, 4);
     return value;
 }
+inline int __float_as_int(float value) { return (int)__float_as_uint(value); }
+inline float __int_as_float(int bits) { return __uint_as_float((uint32_t)bits); }
+inline float __expf(float x) { return std::exp(x); }
+inline float __logf(float x) { return std::log(x); }
+inline float __log2f(float x) { return std::log2(x); }
+inline float __fdividef(float x, float y) { return x / y; }
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 using std::max;
 using std::min;
