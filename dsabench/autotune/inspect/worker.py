@@ -20,7 +20,10 @@ from dsabench.bench.inspection_records import Outcome
 FILE_BYTES = 256 * 2**20
 """No file a worker writes grows past this, its captured output included."""
 OUTPUT_CHARACTERS = 4000
-_EXHAUSTED = ("out of memory", "bad_alloc", "memoryerror", "memory allocation fail", "cannot allocate memory")
+_EXHAUSTED = (
+    *("out of memory", "bad_alloc", "memoryerror", "memory allocation fail", "cannot allocate memory"),
+    "unable to obtain mapped memory",  # NVRTC
+)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class _Binding(Protocol):
 
     def compile(self, source: str, name: str, options: Sequence[str]) -> NvrtcResult: ...
 
+    def reserve(self, heap_bytes: int) -> bool: ...
+
 
 class _CudaBindings:
     def __init__(self) -> None:
@@ -64,6 +66,9 @@ class _CudaBindings:
             return NvrtcResult(ok, log, cubin, ptx)
         finally:
             n.nvrtcDestroyProgram(program)
+
+    def reserve(self, heap_bytes: int) -> bool:
+        return self._nvrtc.nvrtcSetPCHHeapSize(heap_bytes)[0] == self._nvrtc.nvrtcResult.NVRTC_SUCCESS
 
     def _bytes(self, size: Callable[..., Any], read: Callable[..., Any], program: Any) -> bytes:
         (length,) = self._checked(size(program))
@@ -111,6 +116,9 @@ class _CuPy:
         finally:
             n.destroyProgram(program)
 
+    def reserve(self, heap_bytes: int) -> bool:
+        return False  # CuPy 14 has no call for it
+
 
 @functools.cache
 def _binding() -> _Binding:
@@ -135,6 +143,12 @@ def nvrtc_version() -> str:
     major, minor = _binding().version()
     built = re.search(r"\bV(\d+(?:\.\d+)+)", run_nvrtc("", "version.cu", ["--gpu-architecture=compute_90"]).ptx)
     return built[1] if built else f"{major}.{minor}"
+
+
+def reserve_for_headers(heap_bytes: int) -> bool:
+    """Memory that the compiler's front end may take in compilations with precompiled headers (`-pch`), of this process from now on;
+    256 MiB unless said otherwise. False where it cannot be said. Raises NvrtcMissingError."""
+    return _binding().reserve(heap_bytes)
 
 
 def run_nvrtc(source: str, name: str, options: Sequence[str]) -> NvrtcResult:

@@ -1,2 +1,2 @@
-"""What the TileLang implementations share: launches as data, lowering to CUDA C++ for NVRTC, cubins with what launching takes. Only
-`lowering` imports TileLang, and only when a kernel is lowered."""
+"""What the TileLang implementations share: launches as data, lowering to CUDA C++ for NVRTC, cubins with what launching takes, and the
+building blocks of programs. TileLang is imported when a kernel is lowered, by `lowering`, and by what programs import."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dsabench.kernels.cuda.compile import ARCH, CompiledKernel, compile_source, parameter_bytes
+from dsabench.kernels.cuda.compile import ARCH, CompiledKernel, CudaCompileError, compile_source, parameter_bytes
+from dsabench.kernels.cuda.nvrtc import reserve_for_headers
 from dsabench.kernels.tilelang.facts import KernelFacts, check_launch
 from dsabench.kernels.tilelang.headers import include_folders
 from dsabench.kernels.tilelang.launch import NO_DESCRIPTORS, Constant, TileLangLaunch
 
-PREFIX = "#include <tl_templates/cuda/nvrtc_std.h>\n"
-"""Names of the standard library that NVRTC lacks, in TileLang's words."""
+PREFIX = "#include <tl_templates/cuda/nvrtc_std.h>\n#include <tl_templates/cuda/common.h>\n#pragma nv_hdrstop\n"
+"""Names of the standard library that NVRTC lacks, in TileLang's words, and what every one of its headers includes."""
 _OPTIONS = (f"--gpu-architecture={ARCH}", "-default-device", "-std=c++17", "--ptxas-options=-v")
+_HEAP_BYTES = 768 * 2**20
+"""A kernel with wgmma filled NVRTC's 256 MiB."""
 _BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 
 
@@ -54,8 +56,7 @@ def compile_launch(launch: TileLangLaunch) -> CompiledProgram:
     lowered = lower_program(launch.source, launch.constants, configs)
     check_launch(launch, lowered.facts)
     name = f"{launch.source.entry}.cu"
-    given = [*options(configs), *folders, *_precompiled_headers()]
-    kernel = compile_source(PREFIX + lowered.source, name, lowered.facts.entry, given)
+    kernel = _compile(PREFIX + lowered.source, name, lowered.facts.entry, [*options(configs), *folders])
     _check_parameters(launch, lowered.facts, kernel)
     return CompiledProgram(kernel, lowered.facts)
 
@@ -73,18 +74,36 @@ def _scalar_bytes(type_: str) -> int:
     return _BYTES[type_.lstrip("abcdefghijklmnopqrstuvwxyz")]
 
 
-_compiled_before = False
+class _PrecompiledHeaders:
+    """What PREFIX includes, kept by NVRTC from the second kernel of a process on: 1 s a kernel less, for 0.8 s and 97 MB in the
+    temporary folder once. Without its end (`nv_hdrstop`) the headers of wgmma would be kept too, in 268 MB for each set of headers.
+    No other process can use the file: NVRTC wants its heap at one address."""
+
+    def __init__(self) -> None:
+        self._folder = ""
+        self._kernels = 0
+
+    def options(self) -> list[str]:
+        self._kernels += 1
+        if self._kernels == 2 and reserve_for_headers(_HEAP_BYTES):
+            self._folder = tempfile.mkdtemp(prefix="dsabench-pch-")
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        return ["-pch", f"-pch-dir={self._folder}"] if self._folder else []
+
+    def give_up(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = ""
 
 
-def _precompiled_headers() -> list[str]:
-    """From the second kernel of a process on: 0.35 s a kernel in place of 1.9 s, for 0.9 s once."""
-    global _compiled_before
-    first, _compiled_before = not _compiled_before, True
-    return [] if first else ["-pch", f"-pch-dir={_header_folder()}"]
+_precompiled = _PrecompiledHeaders()
 
 
-@functools.cache
-def _header_folder() -> str:
-    folder = tempfile.mkdtemp(prefix="dsabench-pch-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _compile(text: str, name: str, entry: str, given: list[str]) -> CompiledKernel:
+    headers = _precompiled.options()
+    try:
+        return compile_source(text, name, entry, [*given, *headers])
+    except CudaCompileError:
+        if not headers:
+            raise
+        _precompiled.give_up()  # a full disk or heap, or what is wrong with the kernel: without them it will be said
+        return compile_source(text, name, entry, given)

@@ -3,7 +3,7 @@ that a process that finds both imports no TileLang."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,7 +99,7 @@ def check_launch(launch: TileLangLaunch, facts: KernelFacts) -> None:
             dimensions[name] = int(value)
     for name, buffer in facts.buffers.items():
         _check_tensor(f"{who}: {name}", launch.arguments[name], buffer, dimensions)
-    grid = [evaluate(extent, dimensions) for extent in facts.grid]
+    grid = _evaluated(who, facts.grid, dimensions)
     if [*launch.grid, 1, 1][:3] != grid:
         raise LaunchMismatchError(f"{who}: the program launches {_text(grid)} blocks, the plan {_text(launch.grid)}")
 
@@ -114,15 +114,22 @@ def _check_tensor(who: str, tensor: Argument, buffer: BufferFacts, dimensions: d
         for expression, size in zip(buffer.shape, tensor.shape, strict=True):
             if isinstance(expression, str):
                 dimensions.setdefault(expression, size)
-    shape = [evaluate(expression, dimensions) for expression in buffer.shape]
+    shape = _evaluated(who, buffer.shape, dimensions)
     if list(tensor.shape) != shape:
         raise LaunchMismatchError(f"{who} has shape {_text(shape)}, the launch gives {_text(tensor.shape)}")
-    strides = [evaluate(expression, dimensions) for expression in buffer.strides]
+    strides = _evaluated(who, buffer.strides, dimensions)
     if any(n > 1 and a != b for n, a, b in zip(shape, tensor.stride(), strides, strict=True)):
         raise LaunchMismatchError(f"{who} has strides {_text(strides)}, the launch gives {_text(tensor.stride())}")
     offset = tensor.storage_offset() * tensor.itemsize
     if offset % ALIGNMENT:
         raise LaunchMismatchError(f"{who} begins {offset} bytes into its storage, no multiple of {ALIGNMENT}")
+
+
+def _evaluated(who: str, expressions: Sequence[Expression], dimensions: Mapping[str, int]) -> list[int]:
+    try:
+        return [evaluate(expression, dimensions) for expression in expressions]
+    except KeyError as error:
+        raise LaunchMismatchError(f"{who}: neither a tensor's shape nor an argument tells {error.args[0]}") from None
 
 
 def argument_type(argument: Argument) -> str:

@@ -1,5 +1,5 @@
-"""A TileLang program to CUDA C++ and what launching it takes. The one module here that imports TileLang (2 to 5 s), and it does so
-only when something is lowered.
+"""A TileLang program to CUDA C++ and what launching it takes. TileLang is imported when something is lowered
+(2 to 5 s), never by importing this.
 
 `tilelang.lower` without device compilation starts no compiler; TileLang's own caches and launchers are not used.
 """

@@ -23,7 +23,7 @@ def test_without_nvrtc_the_others_are_found(monkeypatch: pytest.MonkeyPatch) -> 
         raise NvrtcMissingError("no NVRTC")
 
     monkeypatch.setattr(toolchain, "nvrtc_version", missing)
-    assert set(find_toolchain().versions) == {"triton", *TOOLS}
+    assert set(find_toolchain().versions) == {"triton", "tilelang", *TOOLS}
 
 
 @pytest.mark.parametrize("tool", TOOLS)
