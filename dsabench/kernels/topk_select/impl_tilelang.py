@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dsabench.kernels.cuda.source import Argument
 from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
 from dsabench.kernels.tilelang.implementation import tilelang_implementation
@@ -51,13 +52,13 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[TileLangLaunc
         "CAPACITY": capacity(k),
         "DETERMINISTIC": inputs.deterministic,
     }
-    sizes = {"rows": np.int32(rows), "k": np.int32(k)}
-    windows = {"starts": inputs.starts, "ends": inputs.ends}
-    scores = {"logits": inputs.logits, "width": np.int32(width)}
+    sizes: dict[str, Argument] = {"rows": np.int32(rows), "k": np.int32(k)}
+    windows: dict[str, Argument] = {"starts": inputs.starts, "ends": inputs.ends}
+    scores: dict[str, Argument] = {"logits": inputs.logits, "width": np.int32(width)}
     if splits == 1:
         arguments = sizes | windows | scores | {"out": outputs[0]}
         return [TileLangLaunch(ROWS, (rows,), arguments, constants, pass_configs=PASS_CONFIGS)]
-    parts = {
+    parts: dict[str, Argument] = {
         "part_keys": torch.empty((rows, splits * k), dtype=torch.uint32, device=inputs.logits.device),
         "part_columns": torch.empty((rows, splits * k), dtype=torch.int32, device=inputs.logits.device),
         "candidates": np.int32(splits * k),

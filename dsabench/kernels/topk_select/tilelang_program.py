@@ -19,6 +19,8 @@ Barriers are placed here by hand and indices are inside their tensors by the con
 Source: T. Alabi, J. D. Blanchard, B. Gordon, R. Steinbach, "Fast k-selection algorithms for graphics processing units", ACM J. Exp.
 Algorithmics 17 (2012), doi:10.1145/2133803.2345676 (histogram select).
 """
+# mypy: ignore-errors
+
 # No `from __future__ import annotations`: TileLang evaluates the parameters' annotations, which name local variables.
 
 from typing import Any, NamedTuple
@@ -34,7 +36,7 @@ BIN, HIGHER, INSIDE, NEXT, NEXT_TIE, COUNTERS = range(6)
 
 
 class Source(NamedTuple):
-    """Keys to select from. load(word, place): a macro, into the uint32 [1] `word`; key(word): its key."""
+    """Keys to select from, by place. load(words, i, place): a macro that puts what stands there into words[i]; key(word): its key."""
 
     load: Any
     key: Any
@@ -49,8 +51,8 @@ def order_key(bits: Any) -> Any:
     return T.if_then_else((bits & T.uint32(0x7FFFFFFF)) > T.uint32(0x7F800000), T.uint32(NAN_KEY), key)
 
 
-def scores(logits: Any, row: Any, start: Any) -> Source:
-    """The keys of a row's columns from `start` on."""
+def scores_from(logits: Any, row: Any, start: Any) -> Source:
+    """A row's columns from `start` on."""
 
     @T.macro
     def load(words, i, place):
@@ -59,16 +61,12 @@ def scores(logits: Any, row: Any, start: Any) -> Source:
     return Source(load, order_key)
 
 
-def stored_keys(load: Any) -> Source:
-    return Source(load, lambda word: word)
-
-
-def keys_of_parts(part_keys: Any, row: Any) -> Source:
+def selected_of_parts(part_keys: Any, row: Any) -> Source:
     @T.macro
     def load(words, i, place):
         words[i] = part_keys[row, place]
 
-    return stored_keys(load)
+    return Source(load, lambda word: word)
 
 
 def kept_ones(kept_keys: Any) -> Source:
@@ -76,7 +74,7 @@ def kept_ones(kept_keys: Any) -> Source:
     def load(words, i, place):
         words[i] = kept_keys[place]
 
-    return stored_keys(load)
+    return Source(load, lambda word: word)
 
 
 def lower_lanes(tx: Any) -> Any:
@@ -169,7 +167,7 @@ def selection_of(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETER
 
     @T.macro
     def keep(source, count, low, kept_keys, kept_places, warp_sums, counters, tx):
-        """Keeps the keys from `low` up, which fit, and their places."""
+        """Keeps the keys from `low` up, which fit, and their places; leaves their number in counters[NEXT]."""
         keys = T.alloc_local((ITEMS,), "uint32")
         words = T.alloc_local((ITEMS,), "uint32")
         at = T.alloc_local((1,), "int32")
@@ -203,6 +201,9 @@ def selection_of(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETER
                     kept_keys[place] = keys[i]
                     kept_places[place] = first + i * WARP
                 at[0] += ones(words[i])
+        if DETERMINISTIC:
+            if tx == 0:
+                counters[NEXT] = written
         T.sync_threads()
 
     @T.macro
@@ -271,20 +272,20 @@ def selection_of(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETER
         counters = T.alloc_shared((COUNTERS,), "int32")
         kept_keys = T.alloc_shared((CAPACITY,), "uint32")
         kept_places = T.alloc_shared((CAPACITY,), "int32")
-        # The bucket: keys from `low` to `low + span`, of which the low `shift` bits are not looked at yet.
+        # The bucket: keys from `low` to `low + span`, whose low `shift` bits are not looked at yet.
         low = T.alloc_var("uint32", NAN_KEY)
         span = T.alloc_var("uint32", 0xFFFFFFFF - NAN_KEY)
         shift = T.alloc_var("int32", 32)
         above = T.alloc_var("int32", 0)
         inside = T.alloc_var("int32", 0)
         kept_count = T.alloc_var("int32", 0)
-        inside = count
+        inside = count  # or fewer, where parts were short
         write_kept = writer_of_kept(kept_places, write)
 
         while shift > 0 and above + inside != k:
             if kept_count == 0 and above + inside <= CAPACITY:
                 keep(source, count, low, kept_keys, kept_places, warp_sums, counters, tx)
-                kept_count = above + inside
+                kept_count = counters[NEXT]
             shift = T.max(shift - RADIX_BITS, 0)
             for i in T.unroll(BINS_A_THREAD):
                 if i * THREADS + tx < BINS:
@@ -297,7 +298,8 @@ def selection_of(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETER
             T.sync_threads()
             narrow(k - above, histogram, warp_sums, counters, tx)
             low = low + (T.cast(counters[BIN], "uint32") << T.cast(shift, "uint32"))
-            span = (T.uint32(1) << T.cast(shift, "uint32")) - T.uint32(1)
+            # At most up to the highest word: OUTSIDE would be in a bucket that wraps around.
+            span = T.min((T.uint32(1) << T.cast(shift, "uint32")) - T.uint32(1), T.uint32(0xFFFFFFFF) - low)
             above = above + counters[HIGHER]
             inside = counters[INSIDE]
             T.sync_threads()
@@ -370,7 +372,7 @@ def select_rows(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETERM
             if n <= k:
                 write_whole(out, row, start, n, k, tx, THREADS)
             else:
-                selection(scores(logits, row, start), n, k, writer_of_columns(out, row, start), tx)
+                selection(scores_from(logits, row, start), n, k, writer_of_columns(out, row, start), tx)
 
     return select_rows_kernel
 
@@ -397,7 +399,7 @@ def select_parts(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETER
             count = T.alloc_var("int32", 0)
             count = T.min(share, n - part * share)  # negative for the last parts of a short window
             if n > k:
-                source = scores(logits, row, start)
+                source = scores_from(logits, row, start)
                 write = writer_of_part(part_keys, part_columns, row, part * k, start)
                 if count > k:
                     selection(source, count, k, write, tx)
@@ -435,7 +437,7 @@ def merge_parts(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETERM
             else:
                 count = T.alloc_var("int32", 0)
                 count = candidates  # a copy: TileLang renames a dimension to the macro's parameter that takes it
-                source = keys_of_parts(part_keys, row)
+                source = selected_of_parts(part_keys, row)
                 selection(source, count, k, writer_of_merged(out, part_columns, row), tx)
 
     return merge_parts_kernel
