@@ -108,7 +108,8 @@ void copy_async_wait(unsigned pending) {
     maybe_pause();
 }
 
-void copy_async_arrive(uint32_t barrier) {
+void copy_async_arrive(uint32_t barrier, bool counted_extra) {
+    mbarrier_at(barrier).missing += counted_extra;
     current->copies.push_back({nullptr, nullptr, 0, 0, current->group, current->block, &mbarrier_at(barrier), {}, false});
     settle(current->copies);
     if (one_in(8)) pause();

@@ -15,7 +15,7 @@ void mbarrier_wait(uint32_t address, uint32_t parity);
 void copy_async(void* shared, const void* global, uint32_t bytes, uint32_t taken);
 void copy_async_commit();
 void copy_async_wait(unsigned pending);
-void copy_async_arrive(uint32_t barrier);
+void copy_async_arrive(uint32_t barrier, bool counted_extra = false);  // counted_extra: without .noinc
 void bulk_copy(uint32_t shared, const void* from, uint32_t bytes, uint32_t barrier);
 void store_async(uint32_t remote, const void* value, uint32_t bytes, uint32_t remote_barrier);
 

@@ -21,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "machine.h"
@@ -176,5 +177,15 @@ inline float __logf(float x) { return std::log(x); }
 inline float __log2f(float x) { return std::log2(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
-using std::max;
-using std::min;
+
+// As CUDA's: of mixed types, and of a NaN and a number the number.
+template <class A, class B>
+constexpr std::common_type_t<A, B> max(A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return (T)a < (T)b || (T)a != (T)a ? (T)b : (T)a;
+}
+template <class A, class B>
+constexpr std::common_type_t<A, B> min(A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return (T)b < (T)a || (T)a != (T)a ? (T)b : (T)a;
+}

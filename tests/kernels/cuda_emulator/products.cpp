@@ -106,10 +106,14 @@ static void compute(Issued& issued, Block& block, unsigned warp) {
     static float a[ROWS][DEPTH], b[DEPTH][WIDEST];
     unsigned depth = p.operand == Operand::E4M3 ? 32 : 16;
     if (p.registers) {
+        unsigned items = depth / 8;  // of a word
         for (unsigned lane = 0; lane < 32; ++lane)
             for (unsigned word = 0; word < 4; ++word)
-                for (unsigned e = 0; e < 2; ++e)
-                    a[row_of(lane, word)][column_of(lane, word) + e] = bf16_to_float(issued.a[lane][word] >> 16 * e);
+                for (unsigned e = 0; e < items; ++e) {
+                    float* to = &a[row_of(lane, word)][word / 2 * 4 * items + lane % 4 * items + e];
+                    uint32_t bits = issued.a[lane][word] >> 32 / items * e;
+                    *to = p.operand == Operand::E4M3 ? e4m3_to_float(bits) : bf16_to_float(bits);
+                }
     } else {
         load(block, &a[0][0], DEPTH, 1, p.a, p.a_mn_major, warp % 4 * ROWS, ROWS, p.operand);
     }
