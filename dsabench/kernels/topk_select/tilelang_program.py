@@ -201,9 +201,8 @@ def selection_of(THREADS: int, ITEMS: int, RADIX_BITS: int, CAPACITY: int, DETER
                     kept_keys[place] = keys[i]
                     kept_places[place] = first + i * WARP
                 at[0] += ones(words[i])
-        if DETERMINISTIC:
-            if tx == 0:
-                counters[NEXT] = written
+        if DETERMINISTIC and tx == 0:
+            counters[NEXT] = written
         T.sync_threads()
 
     @T.macro
