@@ -17,11 +17,15 @@ from typing import Any, TypeVar
 
 import torch
 
+from dsabench.kernels.cuda import runtime as cuda_runtime
+from dsabench.kernels.cuda.source import CudaLaunch
 from dsabench.kernels.implementation import Config, ConfigValue, Implementation, Tunable
 from dsabench.kernels.op import Axes, Outputs, UnknownNameError
 from dsabench.kernels.registry import PluginError, get_op, op_names, register
+from dsabench.kernels.tilelang import runtime as tilelang_runtime
+from dsabench.kernels.tilelang.launch import TileLangLaunch
 from dsabench.kernels.triton import runtime
-from dsabench.kernels.triton.launch import Launch, Plan, runner
+from dsabench.kernels.triton.launch import Launch, runner
 
 DEVICES = ("cpu", "cuda")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -94,7 +98,7 @@ def triton_implementation(
     declaration = _Declaration(op, name, summary, default, constraint, describe, tunables, recompiles=True)
 
     def join(function: Function) -> Function:
-        plan = _planning(function)
+        plan = _planning(function, (Launch,))
         register(
             declaration.of(
                 function,
@@ -105,6 +109,71 @@ def triton_implementation(
                 plan=plan,
             )
         )
+        return function
+
+    return join
+
+
+def cuda_implementation(
+    op: str,
+    *,
+    name: str | None = None,
+    summary: str | None = None,
+    default: Default | None = None,
+    constraint: Constraint | None = None,
+    describe: Callable[[Config], str] | None = None,
+    **tunables: Sequence[ConfigValue],
+) -> Callable[[Function], Function]:
+    """Registers `function(inputs, outputs, config)`, which returns the launches of a call (`dsabench.CudaLaunch`, one or a list) of
+    CUDA C++ kernels, as `implementation` does. It looks at shapes and scalars only, never at data.
+
+        FILE = Path(__file__).with_name("mine.cu")
+
+        @dsabench.cuda_implementation("topk_select", THREADS=(256, 512))
+        def mine(inputs, outputs, config):
+            arguments = (inputs.logits, outputs[0], np.int32(inputs.k))
+            source = dsabench.CudaSource(FILE, "select")
+            return dsabench.CudaLaunch(source, (rows,), (config["THREADS"],), arguments, {"THREADS": config["THREADS"]})
+
+    NVRTC compiles them for sm_90a, at the first launch on a GPU or ahead: `inspect` and `tune` do with them as with Triton's.
+    Nothing interprets them: without a GPU they are compiled, not run.
+    """
+    declaration = _Declaration(op, name, summary, default, constraint, describe, tunables, recompiles=True)
+    return _of_cuda_cpp(declaration, (CudaLaunch,), cuda_runtime.unavailable)
+
+
+def tilelang_implementation(
+    op: str,
+    *,
+    name: str | None = None,
+    summary: str | None = None,
+    default: Default | None = None,
+    constraint: Constraint | None = None,
+    describe: Callable[[Config], str] | None = None,
+    **tunables: Sequence[ConfigValue],
+) -> Callable[[Function], Function]:
+    """As `cuda_implementation`, of TileLang programs: the launches are `dsabench.TileLangLaunch`, and `dsabench.CudaLaunch` where a
+    call has kernels of both. The program stands in a Python file of its own beside this one, since that imports tilelang:
+
+        FILE = Path(__file__).with_name("my_program.py")
+
+        @dsabench.tilelang_implementation("topk_select", THREADS=(256, 512))
+        def mine(inputs, outputs, config):
+            arguments = {"logits": inputs.logits, "out": outputs[0], "rows": np.int32(rows)}
+            source = dsabench.TileLangSource(FILE, "select")
+            return dsabench.TileLangLaunch(source, (rows,), arguments, {"THREADS": config["THREADS"]})
+    """
+    declaration = _Declaration(op, name, summary, default, constraint, describe, tunables, recompiles=True)
+    return _of_cuda_cpp(declaration, (TileLangLaunch, CudaLaunch), tilelang_runtime.unavailable)
+
+
+def _of_cuda_cpp(
+    declaration: _Declaration, launches: tuple[type, ...], unavailable: Callable[[], str | None]
+) -> Callable[[Function], Function]:
+    def join(function: Function) -> Function:
+        plan = _planning(function, launches)
+        run = functools.wraps(function)(runner(plan))
+        register(declaration.of(function, run=run, device_types=("cuda",), unavailable=unavailable, plan=plan))
         return function
 
     return join
@@ -267,15 +336,18 @@ def _shape(value: Any) -> str:
     return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
-def _planning(function: Callable[..., Any]) -> Plan:
+def _planning(function: Callable[..., Any], types: tuple[type, ...]) -> Callable[[Any, Outputs, Config], list[Any]]:
+    """types: of the launches that the function may return."""
+
     @functools.wraps(function)
-    def plan(inputs: Any, outputs: Outputs, config: Config) -> list[Launch]:
+    def plan(inputs: Any, outputs: Outputs, config: Config) -> list[Any]:
         returned = function(inputs, outputs, config)
         launches = list(returned) if isinstance(returned, tuple | list) else [returned]
-        wrong = [type(each).__name__ for each in launches if not isinstance(each, Launch)]
+        wrong = [type(each).__name__ for each in launches if not isinstance(each, types)]
         if wrong or not launches:
             who = getattr(function, "__name__", "the plan")
-            raise TypeError(f"{who} must return its launches (dsabench.Launch), got {wrong[0] if wrong else 'none'}")
+            wanted = " or ".join(f"dsabench.{type_.__name__}" for type_ in types)
+            raise TypeError(f"{who} must return its launches ({wanted}), got {wrong[0] if wrong else 'none'}")
         return launches
 
     return plan

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dsabench.bench import checkup
 from dsabench.bench.checkup import cache_finding, disk_finding, examine, free_bytes, memory_finding, version_finding
+from dsabench.kernels.cuda.nvrtc import NvrtcMissingError, nvrtc_version
+from dsabench.kernels.tilelang.headers import TileLangMissingError
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,43 @@ def test_every_finding_that_needs_something_says_what_helps(monkeypatch: pytest.
     monkeypatch.setenv("DSABENCH_CACHE_DIR", str(tmp_path))
     findings = examine()
     subjects = [finding.subject for finding in findings]
-    assert {"python", "torch", "triton", "gpu", "compile cache", "disk", "memory", "load"} <= set(subjects)
+    assert {
+        "python",
+        "torch",
+        "triton",
+        "tilelang",
+        "cupy",
+        "nvrtc",
+        "gpu",
+        "compile cache",
+        "disk",
+        "memory",
+        "load",
+    } <= set(subjects)
     assert [finding for finding in findings if finding.state == "missing" and not finding.advice] == []
     assert next(f for f in findings if f.subject == "compile cache").text.endswith(str(tmp_path / "triton"))
+
+
+def test_what_compiles_cuda_cpp_is_named_with_its_version() -> None:
+    nvrtc, tilelang = checkup._cuda_cpp()
+    assert (nvrtc.subject, nvrtc.state) == ("nvrtc", "ok")
+    assert nvrtc.text.startswith(f"{nvrtc_version()} compiles CUDA C++ for sm_90a")
+    assert (tilelang.subject, tilelang.state) == ("tilelang kernels", "ok")
+
+
+def test_what_is_missing_of_it_is_a_note_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(error: type[Exception], text: str) -> Callable[[], None]:
+        def raises() -> None:
+            raise error(text)
+
+        return raises
+
+    monkeypatch.setattr(checkup, "include_folders", missing(TileLangMissingError, "no headers: pip install these"))
+    (_, tilelang) = checkup._cuda_cpp()
+    assert (tilelang.state, tilelang.text, tilelang.advice) == ("note", "no headers", "pip install these")
+    monkeypatch.setattr(
+        checkup, "nvrtc_version", missing(NvrtcMissingError, "NVRTC is missing (why: so): pip install it")
+    )
+    (nvrtc,) = checkup._cuda_cpp()
+    assert (nvrtc.subject, nvrtc.state) == ("nvrtc", "note")
+    assert (nvrtc.text, nvrtc.advice) == ("NVRTC is missing (why: so)", "pip install it")

@@ -16,6 +16,7 @@ from dsabench.autotune.table import table_entries
 from dsabench.bench import provenance
 from dsabench.bench.records import DeviceRecord, Header
 from dsabench.kernels import dispatch, gpu_key, tuned_table
+from dsabench.kernels.cuda.nvrtc import NvrtcMissingError
 from dsabench.kernels.gpu_key import gpu_device_key
 from dsabench.kernels.registry import get_implementation, get_op
 from dsabench.kernels.source_hash import source_hash
@@ -127,6 +128,31 @@ def test_what_a_run_writes_a_call_finds(h100: list[int]) -> None:
 )
 def test_another_driver_or_compiler_voids_an_entry(h100: list[int], other: dict[str, str]) -> None:
     assert not found(written(provenance.package_versions("cuda") | other))
+
+
+def test_what_compiles_cuda_cpp_counts_for_what_it_compiles(h100: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuned_table, "nvrtc_version", lambda: "13.0.88")
+    versions = {"torch": "2.11.0", "triton": "3.6.0", "cuda_driver": "13.0", "nvrtc": "13.0.88", "tilelang": "0.1.15"}
+    of = {
+        impl: set(tuned_table.entry_versions(KEY, versions, impl)) for impl in ("torch", "triton", "cuda", "tilelang")
+    }
+    assert of["torch"] == of["triton"] == {"torch", "triton", "cuda_driver"}
+    assert of["cuda"] == of["tilelang"] == set(versions)
+    assert set(tuned_table.entry_versions(KEY, versions)) == set(versions)  # whose run it was is not known
+    assert tuned_table.keyed_versions(KEY, "cuda")["nvrtc"] == "13.0.88"
+    assert "nvrtc" not in tuned_table.keyed_versions(KEY, "triton")
+
+
+def test_a_run_on_a_gpu_names_the_nvrtc_that_is_found(h100: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "nvrtc_version", lambda: "13.0.88")
+    assert provenance.package_versions("cuda")["nvrtc"] == "13.0.88"
+    assert "nvrtc" not in provenance.package_versions("cpu")
+
+    def missing() -> str:
+        raise NvrtcMissingError("no NVRTC")
+
+    monkeypatch.setattr(provenance, "nvrtc_version", missing)
+    assert "nvrtc" not in provenance.package_versions("cuda")
 
 
 def test_versions_of_a_cpu_run_void_an_entry_of_a_gpu(h100: list[int]) -> None:

@@ -11,11 +11,14 @@ import torch
 
 import dsabench
 from dsabench.kernels import registry
+from dsabench.kernels.cuda.compile import compile_launch
 from dsabench.kernels.plugin import WrongOutputsError
 from dsabench.kernels.registry import PluginError, get_implementation, get_op, implementation_names, load_plugin
 from dsabench.kernels.source_hash import source_hash
 from dsabench.kernels.workload import Workload
+from tests.kernels.cuda.launches import scale
 from tests.kernels.running import check_all_rows, run_poisoned
+from tests.kernels.tilelang import launches as tilelang_launches
 
 WORKLOAD = Workload.of("topk_select", {"rows": 3, "s_kv": 40, "k": 8}, "normal", 0)
 RIGHT = """
@@ -173,6 +176,46 @@ class TestTritonDecorator:
 
         with pytest.raises(TypeError, match=rf"mine must return its launches \(dsabench\.Launch\), got {got}"):
             get_implementation("topk_select", "mine").run(None, (), {})
+
+
+class TestCudaCpp:
+    @pytest.mark.parametrize("decorator", [dsabench.cuda_implementation, dsabench.tilelang_implementation])
+    def test_a_plan_of_cuda_launches(self, decorator):
+        @decorator("topk_select", BLOCK=(32, 64))
+        def mine(inputs, outputs, config):
+            return scale(block=(config["BLOCK"],))
+
+        found = get_implementation("topk_select", "mine")
+        assert found.plan is not None
+        assert (found.device_types, found.emulated()) == (("cuda",), False)
+        assert found.unavailable() is not None  # no GPU
+        assert found.tunables[0].recompiles
+        assert [launch.block for launch in found.plan(None, (), {"BLOCK": 64})] == [(64,)]
+        compiled = compile_launch(found.plan(None, (), {"BLOCK": 128})[0])
+        assert compiled.cubin.startswith(b"\x7fELF")
+
+    def test_tilelang_beside_cuda(self):
+        @dsabench.tilelang_implementation("topk_select")
+        def mine(inputs, outputs, config):
+            return [tilelang_launches.scale(), scale()]
+
+        plan = get_implementation("topk_select", "mine").plan
+        assert plan is not None
+        assert [type(launch).__name__ for launch in plan(None, (), {})] == ["TileLangLaunch", "CudaLaunch"]
+
+    def test_a_launch_of_another_language_says_what_is_wanted(self):
+        @dsabench.cuda_implementation("topk_select")
+        def mine(inputs, outputs, config):
+            return tilelang_launches.scale()
+
+        @dsabench.tilelang_implementation("topk_select")
+        def other(inputs, outputs, config):
+            return []
+
+        with pytest.raises(TypeError, match=r"mine must .* \(dsabench\.CudaLaunch\), got TileLangLaunch"):
+            get_implementation("topk_select", "mine").run(None, (), {})
+        with pytest.raises(TypeError, match=r"\(dsabench\.TileLangLaunch or dsabench\.CudaLaunch\), got none"):
+            get_implementation("topk_select", "other").run(None, (), {})
 
 
 ERRORS: list[tuple[str, str]] = [

@@ -132,16 +132,31 @@ def test_cuda_sources_that_are_not_named_do_not(cuda_house):
     assert hash_now() != with_a_name
 
 
+def test_tilelang_programs_and_what_they_import_count(house):
+    append(house / "topk_select" / "impl_one.py", "FILE = 'tilelang_program.py'\n")
+    program = house / "topk_select" / "tilelang_program.py"
+    program.write_text("from dsabench.kernels import apart\n")
+    before = hash_now()
+    program.write_text("# a comment\nfrom dsabench.kernels import apart\n")
+    assert hash_now() == before
+    append(house / "apart.py", "MORE = 1\n")
+    imported = hash_now()
+    assert imported != before
+    append(program, "MORE = 1\n")
+    assert hash_now() != imported
+
+
 def test_the_packages_own_headers_count():
     names = [path.name for path in files_of(Path(__file__).parent / "cuda" / "tiny.cu")]
     assert names == ["tiny.cu", "tiny.cuh", "types.cuh"]
 
 
 @pytest.mark.parametrize("op", op_names())
-def test_every_planned_cuda_source_is_hashed(op):
+def test_every_planned_source_is_hashed(op):
+    """.cu files and TileLang programs are found by their names in literals."""
     for name in implementation_names(op):
         implementation = get_implementation(op, name)
-        if implementation.plan is None or name != "cuda":
+        if implementation.plan is None or name not in ("cuda", "tilelang"):
             continue
         contract = get_op(op)
         axes = contract.complete_axes({})
@@ -150,6 +165,6 @@ def test_every_planned_cuda_source_is_hashed(op):
         hashed = {
             source
             for module in source_hash._closure(Path(registry.__file__).parent / op / f"impl_{name}.py")
-            for source in source_hash.cuda_sources(module)
+            for source in (*source_hash.cuda_sources(module), *source_hash.tilelang_programs(module))
         }
         assert {launch.source.file for launch in plan} <= hashed

@@ -323,6 +323,21 @@ def test_a_compiler_that_makes_worse_code_is_a_regression_of_its_own_name() -> N
     assert "compiler" not in same.rows[0].reason
 
 
+def test_an_implementations_own_compilers_are_named() -> None:
+    changed = {"triton": "3.8.0", "nvrtc": "13.1.80", "tilelang": "0.1.16"}
+    said = {
+        "triton": "triton 3.7.1 → 3.8.0",
+        "cuda": "nvrtc 13.0.88 → 13.1.80",
+        "tilelang": "tilelang none → 0.1.16, nvrtc 13.0.88 → 13.1.80",
+        "mine": "triton 3.7.1 → 3.8.0, nvrtc 13.0.88 → 13.1.80, tilelang none → 0.1.16",
+    }
+    for impl, words in said.items():
+        base = side(config(impl=impl), nvrtc="13.0.88")
+        assert gate(config(impl=impl), base=base, **changed).notices == [f"The compiler changed: {words}."]
+    triton = gate(config(), base=side(config()), nvrtc="13.0.88", tilelang="0.1.15")
+    assert triton.notices == []  # they have no part in its code
+
+
 def test_another_suite_is_told() -> None:
     base = replace(BASE, header=BASE.header.model_copy(update={"suite": "hopper"}))
     assert gate(*BASE.configs, base=base).notices == ["Other suites: hopper in the baseline, inspect in the candidate."]

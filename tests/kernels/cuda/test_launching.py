@@ -2,94 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from dsabench.kernels.cuda import launching
 from dsabench.kernels.cuda.source import runner
+from tests.kernels.cuda.fake_cupy import Driver, SimpleStream, install
 from tests.kernels.cuda.launches import rank, scale
 
 NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14
 
 
-@dataclass
-class Driver:
-    """What CuPy was told. launches: (device, stream, entry, grid, block, arguments, shared bytes)."""
-
-    device: int = 0
-    stream: Any = None
-    modules: list[Path] = field(default_factory=list)
-    launches: list[tuple[Any, ...]] = field(default_factory=list)
-    allowed: list[int] = field(default_factory=list)
-    attributes: list[tuple[Any, int, int]] = field(default_factory=list)
-    within: list[Any] = field(default_factory=list)
-
-
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(stream=SimpleStream(7))
-
-    class Kernel:
-        def __init__(self, entry: str) -> None:
-            self.entry = entry
-            self.kernel = SimpleNamespace(ptr=f"pointer of {entry}")
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            if name == "max_dynamic_shared_size_bytes":
-                driver.allowed.append(value)
-            super().__setattr__(name, value)
-
-        def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int) -> None:
-            driver.launches.append((driver.device, driver.within[-1], self.entry, grid, block, args, shared_mem))
-
-    class RawModule:
-        def __init__(self, *, path: str) -> None:
-            assert Path(path).read_bytes().startswith(b"\x7fELF")
-            driver.modules.append(Path(path))
-
-        def get_function(self, entry: str) -> Kernel:
-            return Kernel(entry)
-
-    class Stream:
-        @classmethod
-        def from_external(cls, stream: Any) -> Stream:
-            found = cls()
-            found.number = stream.number
-            return found
-
-        def __enter__(self) -> None:
-            driver.within.append(self.number)
-
-        def __exit__(self, *error: Any) -> None:
-            driver.within.pop()
-
-    cupy, cuda, low = ModuleType("cupy"), ModuleType("cupy.cuda"), ModuleType("cupy_backends.cuda.api.driver")
-    cupy.RawModule, cuda.Stream = RawModule, Stream  # type: ignore[attr-defined]
-    low.funcSetAttribute = lambda *call: driver.attributes.append(call)  # type: ignore[attr-defined]
-    for module in (cupy, cuda, low):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: driver.device)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: driver.stream)
-    monkeypatch.setattr(launching, "_kernels", {})
-    monkeypatch.setenv("DSABENCH_CACHE_DIR", str(tmp_path))
-    launching._module.cache_clear()
-    launching._stream.cache_clear()
-    yield driver
-    launching._module.cache_clear()
-    launching._stream.cache_clear()
-
-
-@dataclass(frozen=True)
-class SimpleStream:
-    number: int
+def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Driver:
+    return install(monkeypatch, tmp_path)
 
 
 def test_tensors_go_by_pointer_and_scalars_by_type(driver: Driver) -> None:
