@@ -1,4 +1,4 @@
-"""The library functions: seven ops of DeepSeek Sparse Attention, each on the implementation and config that fit best.
+"""The library functions: the ops of DeepSeek Sparse Attention and of its caches, each on the implementation and config that fit best.
 
 Every function takes `impl=` (a name; default: the fastest that the tuned tables know for this device and shape, else the
 first that runs here) and `config=` (a dict over the default; default: the tuned one at the nearest context length). Wrong
@@ -12,10 +12,13 @@ import torch
 
 from dsabench.kernels.dense_mha_prefill.contract import Inputs as DenseMhaPrefillInputs
 from dsabench.kernels.dense_mla_decode.contract import Inputs as DenseMlaDecodeInputs
+from dsabench.kernels.dequantize_kv_cache.contract import Inputs as DequantizeKvCacheInputs
 from dsabench.kernels.dispatch import call
 from dsabench.kernels.implementation import Config
 from dsabench.kernels.indexer_logits.contract import Inputs as IndexerLogitsInputs
 from dsabench.kernels.paged_indexer_logits.contract import Inputs as PagedIndexerLogitsInputs
+from dsabench.kernels.quantize_index_cache.contract import inputs_of as quantize_index_cache_inputs
+from dsabench.kernels.quantize_kv_cache.contract import inputs_of as quantize_kv_cache_inputs
 from dsabench.kernels.sparse_mla_decode.contract import Inputs as SparseMlaDecodeInputs
 from dsabench.kernels.sparse_mla_prefill.contract import Inputs as SparseMlaPrefillInputs
 from dsabench.kernels.topk_select.contract import Inputs as TopkSelectInputs
@@ -163,3 +166,56 @@ def dense_mha_prefill(
     """
     out, lse = call("dense_mha_prefill", DenseMhaPrefillInputs(q, k, v, sm_scale, causal), impl, config)
     return out, lse
+
+
+def quantize_kv_cache(
+    kv: torch.Tensor,
+    slots: torch.Tensor,
+    kv_cache: torch.Tensor,
+    ue8m0: bool = False,
+    *,
+    impl: str | None = None,
+    config: Config | None = None,
+) -> torch.Tensor:
+    """Quantizes latent rows into slots of the 656-byte fp8 cache, in place; the other slots stay as they are.
+
+    kv: bf16 [n, 576], 512 latent dims in groups of 128 with a scale max(amax, 1e-4) / 448 each, 64 rope dims copied; slots:
+    int64 or int32 [n], block·page + offset, a row with any other is skipped, those that are not are distinct; kv_cache: uint8
+    [num_blocks, page, 1, 656]; ue8m0: scales rounded up to powers of two. Returns kv_cache.
+    """
+    inputs = quantize_kv_cache_inputs(kv, slots, kv_cache, ue8m0)
+    return call("quantize_kv_cache", inputs, impl, config, (kv_cache,))[0]
+
+
+def quantize_index_cache(
+    keys: torch.Tensor,
+    slots: torch.Tensor,
+    cache: torch.Tensor,
+    ue8m0: bool = False,
+    *,
+    impl: str | None = None,
+    config: Config | None = None,
+) -> torch.Tensor:
+    """Quantizes indexer keys into slots of the 132-byte fp8 cache, in place; the other slots stay as they are.
+
+    keys: bf16 [n, 128], a scale max(amax, 1e-4) / 448 each; slots: int64 or int32 [n], block·64 + offset, a key with any other is
+    skipped, those that are not are distinct; cache: uint8 [num_blocks, 64, 1, 132], per block 64×128 key bytes, then 64 f32
+    scales; ue8m0: scales rounded up to powers of two. Returns cache.
+    """
+    inputs = quantize_index_cache_inputs(keys, slots, cache, ue8m0)
+    return call("quantize_index_cache", inputs, impl, config, (cache,))[0]
+
+
+def dequantize_kv_cache(
+    kv_cache: torch.Tensor,
+    slots: torch.Tensor,
+    *,
+    impl: str | None = None,
+    config: Config | None = None,
+) -> torch.Tensor:
+    """The tokens in the given slots of the 656-byte fp8 cache as bf16 rows.
+
+    kv_cache: uint8 [num_blocks, page, 1, 656]; slots: int64 or int32 [n], block·page + offset, may repeat. Returns bf16 [n, 576]:
+    code · scale in float32, rounded to bf16, and the rope dims; zeros where a slot is out of range.
+    """
+    return call("dequantize_kv_cache", DequantizeKvCacheInputs(kv_cache, slots), impl, config)[0]

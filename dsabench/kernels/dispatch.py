@@ -91,14 +91,16 @@ def _proven(implementation: Implementation) -> bool:
     return not needs_hardware(implementation) or bool(verified_on(implementation.op, implementation.name))
 
 
-def call(op: str, inputs: Any, impl: str | None, config: Config | None) -> Outputs:
-    """Validates `inputs` (an op's Inputs), then runs it. Raises ValueError or TypeError before any kernel is launched."""
+def call(op: str, inputs: Any, impl: str | None, config: Config | None, outputs: Outputs | None = None) -> Outputs:
+    """Validates `inputs` (an op's Inputs), then runs it into `outputs`, new ones by default. Raises ValueError or TypeError before
+    any kernel is launched; `outputs` are the caller's to check."""
     contract = get_op(op)
     contract.validate(inputs)
     device = next(
         v.device for f in dataclasses.fields(inputs) if isinstance(v := getattr(inputs, f.name), torch.Tensor)
     )
     implementation, full = choose(op, contract.axes_of(inputs), device, impl, config)
-    outputs = contract.empty_outputs(inputs)
+    if outputs is None:
+        outputs = contract.empty_outputs(inputs)
     implementation.run(inputs, outputs, full)
     return outputs

@@ -20,7 +20,7 @@ from dsabench.kernels.implementation import Implementation
 from dsabench.kernels.op import Op, UnknownNameError
 
 _HERE = Path(__file__).parent
-# The order in which a reader meets them: the steps of a DSA layer, then the dense baselines.
+# The order in which a reader meets them: the steps of a DSA layer, the dense baselines, then what fills and reads the caches.
 _ORDER = (
     "indexer_logits",
     "paged_indexer_logits",
@@ -29,6 +29,9 @@ _ORDER = (
     "sparse_mla_decode",
     "dense_mla_decode",
     "dense_mha_prefill",
+    "quantize_kv_cache",
+    "quantize_index_cache",
+    "dequantize_kv_cache",
 )
 ENTRY_POINTS = "dsabench.implementations"
 """The group of entry points whose modules register implementations when they are imported."""

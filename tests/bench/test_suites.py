@@ -24,11 +24,18 @@ def test_the_suites_that_people_ask_for_exist():
     )
 
 
-def test_quick_has_every_op_at_4k_16k_and_64k():
+CACHE_OPS = {"quantize_kv_cache", "quantize_index_cache", "dequantize_kv_cache"}
+
+
+def test_the_caches_have_a_suite_of_their_own():
+    assert {w.op for w in load_suite("caches").workloads} == CACHE_OPS
+
+
+def test_quick_has_every_step_of_attention_at_4k_16k_and_64k():
     contexts: dict[str, set[int]] = {}
     for workload in load_suite("quick").workloads:
         contexts.setdefault(workload.op, set()).add(workload.context)
-    assert set(contexts) == set(op_names())
+    assert set(contexts) == set(op_names()) - CACHE_OPS
     assert all(each == {4096, 16384, 65536} for each in contexts.values())
 
 

@@ -226,15 +226,15 @@ def test_list_says_where_a_gpus_kernel_runs_and_that_no_gpu_proved_it() -> None:
     lines = dsabench("list").stdout.splitlines()
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
     found = {(row[0], row[1]): row for row in rows if row[0] in op_names()}
-    assert set(found) == {(op, impl) for op in op_names() for impl in ("cpu", "torch", "triton")}
+    assert set(found) == {(op, impl) for op in op_names() for impl in implementation_names(op)}
     for (op, impl), row in found.items():
-        if impl != "triton":
+        if impl in ("cpu", "torch"):
             assert row[-1] == "–"
             continue
         assert row[2] == "cuda"
         assert row[-1] == hardware_note(op, impl)
         if not torch.cuda.is_available():
-            assert row[-2] == "interpreter only"
+            assert row[-2] == ("interpreter only" if impl == "triton" else "needs an NVIDIA GPU")
 
 
 def test_list_imports_no_triton() -> None:
@@ -263,9 +263,10 @@ def test_list_json() -> None:
         for implementation in op["implementations"]:
             assert implementation["legal_configs"] > 1
             assert set(implementation["default_config"]) == {t["name"] for t in implementation["tunables"]}
-            kernel = implementation["impl"] == "triton"
-            assert implementation["hardware"] == (hardware_note(op["op"], "triton") if kernel else None)
-            assert implementation["here"] in (("yes", "interpreter") if kernel else ("yes",))
+            kernel = implementation["impl"] not in ("cpu", "torch")
+            assert implementation["hardware"] == (hardware_note(op["op"], implementation["impl"]) if kernel else None)
+            elsewhere = "interpreter" if implementation["impl"] == "triton" else "no"
+            assert implementation["here"] in (("yes", elsewhere) if kernel else ("yes",))
             assert (implementation["unavailable"] is None) == (implementation["here"] == "yes")
             assert kernel == (implementation["devices"] == ["cuda"])
     assert {s["suite"] for s in document["suites"]} == set(suite_names())

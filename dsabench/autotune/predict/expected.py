@@ -59,6 +59,10 @@ def _topk(axes: Axes) -> dict[str, Any]:
     }
 
 
+def _slots(axes: Axes) -> dict[str, Any]:
+    return {"slots": torch.arange(axes["s_kv"])}
+
+
 def _own_blocks(b: int, blocks: int) -> torch.Tensor:
     return torch.arange(b * blocks, dtype=torch.int32).view(b, blocks)
 
@@ -69,6 +73,9 @@ _LENGTHS: dict[str, Callable[[Axes], dict[str, Any]]] = {
     "dense_mla_decode": _dense_decode,
     "dense_mha_prefill": lambda axes: {},
     "topk_select": _topk,
+    "quantize_kv_cache": _slots,
+    "quantize_index_cache": _slots,
+    "dequantize_kv_cache": _slots,
 }
 
 

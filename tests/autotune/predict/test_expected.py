@@ -16,6 +16,9 @@ AXES = {
     "sparse_mla_decode": {"b": 3, "s_q": 2, "s_kv": 1024, "h_q": 16, "topk": 256},
     "dense_mla_decode": {"b": 3, "s_q": 2, "s_kv": 700, "h_q": 16, "causal": 1},
     "dense_mha_prefill": {"s_q": 64, "s_kv": 256, "h_q": 4},
+    "quantize_kv_cache": {"s_kv": 300, "page": 16},
+    "quantize_index_cache": {"s_kv": 300},
+    "dequantize_kv_cache": {"s_kv": 300, "page": 16},
 }
 
 

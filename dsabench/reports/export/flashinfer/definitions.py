@@ -2,7 +2,8 @@
 
 None of its own `dsa_paged` definitions is one of ours: its top-k indexer is our `paged_indexer_logits` and `topk_select` in one
 and returns cache slots; its sparse attention takes queries and caches split in two and gives a base-2 lse. A trace under its names
-would be of a call that was never timed. So each op has definitions of our own, named `dsabench_<op>_<constants>`.
+would be of a call that was never timed. So each op has definitions of our own, named `dsabench_<op>_<constants>`; but for those
+that write into a cache of the caller's, of which flashinfer-bench would compare the bytes that no call writes.
 """
 
 from __future__ import annotations
@@ -200,6 +201,22 @@ SPECS: dict[str, Spec] = {
             "lse": _out(("s_q", "h_q"), "float32", _LSE),
         },
         description="Dense multi-head attention with 192/128 dims a head.",
+    ),
+    "dequantize_kv_cache": Spec(
+        suffix="fp8_ckv512_kpe64_ps{page}",
+        constants={"page": "page", "d_qk": 576, "one": 1, "token_bytes": 656},
+        variable={"n": "tokens", "num_blocks": "blocks of the cache"},
+        inputs={
+            "kv_cache": Input(
+                ("num_blocks", "page", "one", "token_bytes"),
+                "int8",
+                "saved",
+                "bytes of the paged cache: of a token 512 e4m3 codes, 4 float32 scales, 64 bfloat16 rope dims",
+            ),
+            "slots": Input(("n",), "int64", "saved", "slots block * page + offset; others are zero rows"),
+        },
+        outputs={"kv": _out(("n", "d_qk"), "bfloat16", "rows: 512 latent, 64 rope dims")},
+        description="Tokens of a paged fp8 latent cache of 656 bytes a token as bf16 rows.",
     ),
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""bf16 keys into the indexer's 132-byte cache."""

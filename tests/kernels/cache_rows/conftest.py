@@ -1,0 +1,1 @@
+from tests.kernels.running import one_torch_thread  # noqa: F401
