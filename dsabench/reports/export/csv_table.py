@@ -18,7 +18,7 @@ from dsabench.reports.winners import WinnerRow, winner_rows
 
 Row = dict[str, object]
 
-AXES = ("rows", "b", "s_q", "next_n", "s_kv", "h", "h_q", "k", "topk", "page", "causal", "deterministic")
+AXES = ("rows", "b", "s_q", "next_n", "s_kv", "h", "h_q", "k", "topk", "page", "causal", "deterministic", "ue8m0")
 """Of all ops; each is a column `axis_<name>`, empty where an op has none."""
 
 _WHAT = ("device", "device_key", "op", "impl", *(f"axis_{name}" for name in AXES), "distribution", "seed")
