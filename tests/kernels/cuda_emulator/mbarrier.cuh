@@ -13,6 +13,7 @@ inline void mbarrier_arrive_expecting(uint64_t* barrier, uint32_t bytes) {
     mbarrier_arrive(barrier);
 }
 inline void mbarrier_arrive_remote(uint32_t remote_barrier) { emulator::mbarrier_arrive(remote_barrier); }
+inline void mbarrier_arrive_remote_read(uint32_t remote_barrier) { emulator::mbarrier_arrive(remote_barrier); }
 inline bool mbarrier_try_wait(uint64_t* barrier, uint32_t parity) {
     return emulator::mbarrier_try_wait(shared_address(barrier), parity);
 }

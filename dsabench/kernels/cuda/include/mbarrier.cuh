@@ -33,6 +33,12 @@ __device__ __forceinline__ void mbarrier_arrive_remote(uint32_t remote_barrier) 
     asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(remote_barrier) : "memory");
 }
 
+// The same to say that something has been read (by products too, after their wait), which may then be written. It orders nothing that
+// this thread wrote, and so has none of `.release.cluster`'s MEMBAR.ALL.GPU.
+__device__ __forceinline__ void mbarrier_arrive_remote_read(uint32_t remote_barrier) {
+    asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote_barrier) : "memory");
+}
+
 // Whether the phase of `parity` is over; may suspend the thread for a while.
 __device__ __forceinline__ bool mbarrier_try_wait(uint64_t* barrier, uint32_t parity) {
     uint32_t done;
