@@ -6,7 +6,8 @@
 // column c of panel 2g + p is dim GROUP·g + 2c + p. Q·Kᵀ does not see the order of the dims; of the output it gives one thread four
 // consecutive dims in panels 2g and 2g + 1; and four codes of a 32-bit word become two pairs of bf16 without a byte permutation.
 //
-// Constants of the plan: LATENT, ROPE, GROUP, TOKEN_BYTES, SCALE_OFFSET, ROPE_OFFSET (kernels/kv_cache.py), GATHERS, SHARED_BYTES.
+// Constants of the plan: LATENT, ROPE, GROUP, TOKEN_BYTES, SCALE_OFFSET, ROPE_OFFSET (kernels/kv_cache.py), GATHERS, Q_PANELS,
+// SHARED_BYTES.
 #pragma once
 
 #include "mbarrier.cuh"
@@ -55,11 +56,3 @@ static_assert(sizeof(Shared) == SHARED_BYTES, "the plan asks for what is used");
 // Stage and parity of the phase of tile `t`, for who waits until it is full; who waits until it is free waits for the other parity.
 __device__ __forceinline__ int stage_of(int t) { return t % STAGES; }
 __device__ __forceinline__ uint32_t parity_of(int t) { return t / STAGES & 1; }
-
-// Waits that also order what the peer wrote.
-__device__ __forceinline__ void wait_for(uint64_t* barrier, uint32_t parity) {
-    if constexpr (BLOCKS_A_TILE > 1)
-        mbarrier_wait_cluster(barrier, parity);
-    else
-        mbarrier_wait(barrier, parity);
-}

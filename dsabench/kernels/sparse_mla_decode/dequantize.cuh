@@ -13,12 +13,13 @@ struct Scale {
     uint32_t high, low;  // each twice, as a pair
 };
 
-// LARGE: scales of 256 and above, whose 2¹²⁰-fold would overflow; codes are then multiplied by 2⁶⁴ first.
+// LARGE: scales of 256 and above, whose 2¹²⁰-fold would overflow; it is then the codes that are multiplied by 2¹²⁰.
 constexpr float LARGE_SCALE = 128.0f;
+constexpr uint32_t EXPONENT_120 = 127 + 120;
 
 template <bool LARGE>
 __device__ __forceinline__ Scale split_scale(float scale) {
-    float raised = scale * __uint_as_float((127u + (LARGE ? 56 : 120)) << 23);
+    float raised = LARGE ? scale : scale * __uint_as_float(EXPONENT_120 << 23);
     uint32_t high = pack_bf16x2(raised, raised);
     float rest = raised - unpack_bf16x2(high).x;
     return {high, pack_bf16x2(rest, rest)};
@@ -26,7 +27,7 @@ __device__ __forceinline__ Scale split_scale(float scale) {
 
 template <bool LARGE>
 __device__ __forceinline__ uint32_t scaled(uint32_t codes, Scale scale) {
-    if constexpr (LARGE) codes = multiply_bf16x2(codes, (127u + 64) << 7 | (127u + 64) << 23);
+    if constexpr (LARGE) codes = multiply_bf16x2(codes, EXPONENT_120 << 7 | EXPONENT_120 << 23);
     return fma_bf16x2(codes, scale.high, multiply_bf16x2(codes, scale.low));
 }
 

@@ -1,6 +1,6 @@
-"""Sparse MLA decode on a Hopper GPU in CUDA C++, over the 656-byte fp8 cache; `sparse_mla_decode.cu` tells how, docs/cuda-decode.md why.
+"""Sparse MLA decode on a Hopper GPU in CUDA C++, over the 656-byte fp8 cache.
 
-Contract: REFERENCE §2, `sparse MLA, decode`.
+Contract: REFERENCE §2, `sparse MLA, decode`. How: sparse_mla_decode.cu; why so: the cycle budget in docs/cuda-decode.md.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ BLOCK_KV = 64
 STAGES = 2
 THREADS = 384
 """Two warpgroups of consumers and one of producers."""
-SHARED_BYTES = 2 * BLOCK_KV * (LATENT + ROPE) * (STAGES + 1) + 2 * BLOCK_H * BLOCK_KV + 4 * (BLOCK_KV * STAGES + BLOCK_H) + 8 * 6
+SHARED_BYTES = (
+    2 * BLOCK_KV * (LATENT + ROPE) * (STAGES + 1) + 2 * BLOCK_H * BLOCK_KV + 4 * (BLOCK_KV * STAGES + BLOCK_H) + 8 * 6
+)
 """Tiles and Q, weights, biases and factors, barriers: `Shared` of decode_layout.cuh."""
-REGISTERS = {"FIRST_REGISTERS": 216, "SECOND_REGISTERS": 160, "PRODUCER_REGISTERS": 128}
-"""Of a thread of each warpgroup; 168 each, 65536 for all of a block, to begin with."""
+REGISTERS = {0: (208, 160, 136), 2: (240, 160, 104)}
+"""By Q_PANELS: of a thread of the first warpgroup, the second and the producers. 168 each to begin with, and so 504 in all. The least
+of the first without spills or serialized wgmma."""
 
 _SPLITS = (1, 2, 4, 8, 16, 32)
 
@@ -43,7 +46,8 @@ NUM_SPLITS = Tunable(
 CLUSTER = Tunable(
     "CLUSTER", (1, 2), "blocks, of 64 heads each, that share the dequantization of a query", recompiles=True
 )
-GATHERS = Tunable("GATHERS", (1, 2, 4), "tokens of each producer lane on their way, 96 bytes of each", recompiles=True)
+GATHERS = Tunable("GATHERS", (2, 4), "tokens of a producer lane on their way, 96 bytes of each", recompiles=True)
+Q_PANELS = Tunable("Q_PANELS", (0, 2), "ninths of Q held in registers, not read from shared memory", recompiles=True)
 
 
 def default_config(axes: Axes) -> dict[str, ConfigValue]:
@@ -53,6 +57,7 @@ def default_config(axes: Axes) -> dict[str, ConfigValue]:
         "NUM_SPLITS": _default_splits(axes["b"] * axes["s_q"] * blocks, -(-axes["topk"] // BLOCK_KV)),
         "CLUSTER": blocks,
         "GATHERS": 2,
+        "Q_PANELS": 2,
     }
 
 
@@ -71,6 +76,10 @@ def constraint(config: Config, axes: Axes) -> str | None:
         return f"{splits} splits have only {tiles} tiles of {BLOCK_KV} keys to share"
     if config["CLUSTER"] == 2 and axes["h_q"] <= BLOCK_H:
         return f"{axes['h_q']} heads are one block: no second to share the dequantization with"
+    if config["CLUSTER"] == 2 and config["GATHERS"] == 4:
+        return "of half a tile's tokens a lane has two"
+    if config["Q_PANELS"] and config["GATHERS"] == 4:
+        return f"{REGISTERS[2][2]} registers of a producer do not hold four tokens"
     return None
 
 
@@ -78,7 +87,8 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[CudaLaunch]:
     """The launches into outputs = (out bf16 [b, s_q, h_q, 512], lse f32 [b, s_q, h_q]). `config` is a full config."""
     b, s_q, h_q, _ = inputs.q.shape
     queries, blocks = b * s_q, -(-h_q // BLOCK_H)
-    splits, cluster, gathers = (int(config[name]) for name in ("NUM_SPLITS", "CLUSTER", "GATHERS"))
+    splits, cluster, q_panels = (int(config[name]) for name in ("NUM_SPLITS", "CLUSTER", "Q_PANELS"))
+    first, second, producer = REGISTERS[q_panels]
     out, lse = outputs
     if splits > 1:
         out = torch.empty((splits, queries * h_q, LATENT), dtype=torch.float32, device=out.device)
@@ -109,8 +119,11 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[CudaLaunch]:
             "ROPE_OFFSET": ROPE_OFFSET,
             "TOKEN_BYTES": TOKEN_BYTES,
             "SHARED_BYTES": SHARED_BYTES,
-            **REGISTERS,
-            "GATHERS": gathers,
+            "FIRST_REGISTERS": first,
+            "SECOND_REGISTERS": second,
+            "PRODUCER_REGISTERS": producer,
+            "GATHERS": int(config["GATHERS"]),
+            "Q_PANELS": q_panels,
             "PARTIAL": splits > 1,
         },
         cluster=cluster if cluster > 1 else None,
@@ -145,7 +158,7 @@ def describe(config: Config) -> str:
 IMPLEMENTATION = cuda_implementation(
     op="sparse_mla_decode",
     summary="producer warps dequantize tiles once for both products, two consumer warpgroups, split keys and a merge",
-    tunables=(NUM_SPLITS, CLUSTER, GATHERS),
+    tunables=(NUM_SPLITS, CLUSTER, GATHERS, Q_PANELS),
     default_config=default_config,
     constraint=constraint,
     describe=describe,

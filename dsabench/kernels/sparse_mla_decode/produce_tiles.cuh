@@ -108,7 +108,7 @@ __device__ __forceinline__ void produce_tiles(Shared& shared, const unsigned cha
             tile.peer_full = map_shared(&shared.full[stage], rank ^ 1);
             peer_bias = map_shared(shared.bias[stage], rank ^ 1);
         }
-        wait_for(&shared.free[stage], parity_of(t) ^ 1);
+        mbarrier_wait(&shared.free[stage], parity_of(t) ^ 1);
 #pragma unroll
         for (int i = 0; i < STEPS; ++i) {
             Gathered& g = gathered[i % GATHERS];

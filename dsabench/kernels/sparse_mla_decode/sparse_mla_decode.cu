@@ -32,9 +32,25 @@ typedef float Out;
 typedef uint16_t Out;
 #endif
 
-// Q into its panels, rows from `heads` on as zeros, for wgmma to read; all of the consumers' threads.
-__device__ __forceinline__ void load_queries(unsigned char* panels, const uint16_t* q, int heads) {
+// What a block works on; computed where it is used, as registers are what it has least of.
+struct Work {
+    int query, first_head, heads, last_head;  // heads: of all queries; the block has first_head to last_head - 1
+
+    __device__ __forceinline__ Work(int heads)
+        : query(heads > BLOCK_H ? blockIdx.x / 2 : blockIdx.x), first_head(heads > BLOCK_H ? blockIdx.x % 2 * BLOCK_H : 0), heads(heads),
+          last_head(min(heads, first_head + BLOCK_H)) {}
+    // Of q, and without PARTIAL of out and lse.
+    __device__ __forceinline__ int64_t row() const { return (int64_t)query * heads + first_head; }
+    __device__ __forceinline__ int64_t out_row() const {
+        return PARTIAL ? (int64_t)blockIdx.y * (heads > BLOCK_H ? gridDim.x / 2 : gridDim.x) * heads + row() : row();
+    }
+};
+
+// Q into its panels, rows without a head as zeros, for wgmma to read; all of the consumers' threads.
+__device__ __forceinline__ void load_queries(unsigned char* panels, const uint16_t* q, const Work& work) {
     constexpr int D_QK = LATENT + ROPE, ROWS = CONSUMER_WARPS;
+    const int heads = work.last_head - work.first_head;
+    q += work.row() * D_QK;
     const uint4 zero = {0, 0, 0, 0};
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 8, part = lane % 8;
 #pragma unroll 4
@@ -58,13 +74,14 @@ __device__ __forceinline__ void load_queries(unsigned char* panels, const uint16
     named_barrier_sync<CONSUMERS * WARPGROUP>(1);
 }
 
-// Rows of one warpgroup's half of the output, four dims of a thread at a time.
-__device__ __forceinline__ void store_out(Out* out, const Place& place, int heads, int half, const float (&sums)[OUT_COLUMNS / 2],
+// One warpgroup's half of the output, four dims of a thread at a time.
+__device__ __forceinline__ void store_out(Out* out, const Work& work, const Place& place, int half, const float (&sums)[OUT_COLUMNS / 2],
                                           const float (&factor)[2]) {
+    out += work.out_row() * LATENT;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         int row = place.row + 8 * i;
-        if (row >= heads) continue;
+        if (work.first_head + row >= work.last_head) continue;
 #pragma unroll
         for (int block = 0; block < OUT_COLUMNS / 16; ++block) {  // eight columns of an even panel and of the odd one after it
             int group = block / 8, eight = block % 8;
@@ -85,28 +102,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) OF_CLUSTER
 attend_split(const uint16_t* q, const unsigned char* cache, const int* indices, const int* topk_length, const float* sink, Out* out,
              float* lse, float scale, int heads, int topk, uint32_t slots) {
     Shared& shared = *(Shared*)dynamic_shared_memory();
-    int blocks = (heads + BLOCK_H - 1) / BLOCK_H, query = blockIdx.x / blocks, first_head = blockIdx.x % blocks * BLOCK_H;
-    int64_t row = (int64_t)query * heads + first_head;
-    heads -= first_head;  // of this block and those after it
-    q += row * (LATENT + ROPE);
-#if PARTIAL
-    row += (int64_t)blockIdx.y * (gridDim.x / blocks) * (heads + first_head);
-#endif
-    out += row * LATENT;
-    lse += row;
+    const Work work(heads);
 
     // Whole tiles, as even as they come, of the entries that count; the first splits have a tile more.
-    int count = topk_length ? min(__ldg(topk_length + query), topk) : topk;
+    int count = topk_length ? min(__ldg(topk_length + work.query), topk) : topk;
     int all = count / BLOCK_KV + (count % BLOCK_KV > 0), split = blockIdx.y, splits = gridDim.y;
     int tiles = all / splits + (split < all % splits);
     uint32_t first = (uint32_t)(all / splits * split + min(split, all % splits)) * BLOCK_KV;
-    Entries entries = {indices + (int64_t)query * topk, first, min((uint32_t)count, first + (uint32_t)tiles * BLOCK_KV), slots};
+    Entries entries = {indices + (int64_t)work.query * topk, first, min((uint32_t)count, first + (uint32_t)tiles * BLOCK_KV), slots};
 
     if (tiles == 0) {
-        for (int head = threadIdx.x; head < min(heads, BLOCK_H); head += THREADS) lse[head] = no_score();
+        int own = work.last_head - work.first_head;
+        for (int head = threadIdx.x; head < own; head += THREADS) lse[work.out_row() + head] = no_score();
 #if !PARTIAL
         const uint4 zero = {0, 0, 0, 0};
-        for (int i = threadIdx.x; i < min(heads, BLOCK_H) * LATENT / 8; i += THREADS) ((uint4*)out)[i] = zero;
+        for (int i = threadIdx.x; i < own * LATENT / 8; i += THREADS) ((uint4*)(out + work.out_row() * LATENT))[i] = zero;
 #endif
         return;  // so does the peer
     }
@@ -133,7 +143,7 @@ attend_split(const uint16_t* q, const unsigned char* cache, const int* indices, 
         produce_tiles(shared, cache, entries, tiles, warp - CONSUMER_WARPS);
     } else if (warp < 4) {
         raise_registers<FIRST_REGISTERS>();
-        load_queries(shared.q, q, heads);
+        load_queries(shared.q, q, work);
         Place place;
         float sums[OUT_COLUMNS / 2] = {}, factor[2];
         Softmax softmax;
@@ -141,26 +151,30 @@ attend_split(const uint16_t* q, const unsigned char* cache, const int* indices, 
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
             float total = softmax.sum(i), lse2 = softmax.maximum[i] + log2f(total);  // without a token -infinity twice
-            int head = place.row + 8 * i;
+            int head = work.first_head + place.row + 8 * i;
             factor[i] = total > 0.0f ? 1.0f / total : 0.0f;
 #if !PARTIAL
-            if (sink && head < heads) factor[i] *= sink_factor(lse2, __ldg(sink + first_head + head));
+            if (sink && head < work.last_head) factor[i] *= sink_factor(lse2, __ldg(sink + head));
 #endif
-            if (place.column == 0 && head < heads) lse[head] = PARTIAL ? lse2 : lse2 * LN_2;
+            if (place.column == 0 && head < work.last_head)
+                lse[work.out_row() + place.row + 8 * i] = PARTIAL ? lse2 : lse2 * LN_2;
         }
         mbarrier_wait(&shared.weights_free, (tiles & 1) ^ 1);
         store_factor(shared, place, factor);
         warp_arrive(&shared.weights_full);
-        store_out(out, place, heads, 0, sums, factor);
+        store_out(out, work, place, 0, sums, factor);
     } else {
         raise_registers<SECOND_REGISTERS>();
-        load_queries(shared.q, q, heads);
+        load_queries(shared.q, q, work);
         Place place;
         float sums[OUT_COLUMNS / 2] = {};
         add_second_half(shared, place, tiles, sums);
         mbarrier_wait(&shared.weights_full, tiles & 1);
         const float factor[2] = {shared.factor[place.row], shared.factor[place.row + 8]};
-        store_out(out, place, heads, 1, sums, factor);
+        store_out(out, work, place, 1, sums, factor);
     }
-    if constexpr (BLOCKS_A_TILE > 1) cluster_barrier();  // the peer may still arrive here
+    if constexpr (BLOCKS_A_TILE > 1) {
+        __syncwarp();
+        cluster_barrier();  // the peer may still arrive here
+    }
 }
