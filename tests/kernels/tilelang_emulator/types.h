@@ -47,6 +47,7 @@ enum { __NV_SATFINITE };
 
 inline __nv_bfloat162 __float22bfloat162_rn(float2 pair) { return {bfloat16_t(pair.x), bfloat16_t(pair.y)}; }
 inline uint32_t __pack_half2(bfloat16_t low, bfloat16_t high) { return low.storage | (uint32_t)high.storage << 16; }
+inline uint32_t __pack_nv_bfloat162(bfloat16_t low, bfloat16_t high) { return __pack_half2(low, high); }
 inline float2 __bfloat1622float2(__nv_bfloat162 pair) { return {(float)pair.x, (float)pair.y}; }
 inline float2 __tl_cvt_fp8x2_to_float2(uint16_t pair, int) {
     return {emulator::e4m3_to_float(pair), emulator::e4m3_to_float(pair >> 8)};
@@ -61,6 +62,12 @@ inline uint8_t __nv_cvt_float_to_fp8(float value, int, int) { return emulator::f
 
 namespace tl {
 
+template <class Vector, class T>
+Vector broadcast(T value) {
+    Vector vector;
+    for (size_t i = 0; i < sizeof(Vector) / sizeof(T); ++i) memcpy((char*)&vector + i * sizeof(T), &value, sizeof(T));
+    return vector;
+}
 template <class T>
 uint1 to_uint1(T pair) {
     uint1 word;
