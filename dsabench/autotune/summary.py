@@ -15,6 +15,7 @@ from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Plan
 from dsabench.autotune.progress import format_seconds
 from dsabench.autotune.resume import Finished
+from dsabench.bench.languages import language_of
 from dsabench.bench.records import Comparison, ConfigValues, Ratio
 from dsabench.kernels.implementation import format_config
 from dsabench.kernels.workload import Workload
@@ -126,12 +127,14 @@ WIDE = 150
 
 def winners_table(found: list[Row], width: int) -> Table:
     """One row a workload: its fastest implementation (every implementation where nothing was confirmed), for a terminal of
-    `width` columns."""
+    `width` columns; in a narrow one the language stands below the implementation."""
     wide = width >= WIDE
     gap = " " if wide else "\n"
     table = Table(box=box.SIMPLE_HEAD, title="Winners", title_justify="left", pad_edge=False, padding=(0, 1))
     table.add_column("op and workload", overflow="fold")
     table.add_column("impl", no_wrap=True)
+    if wide:
+        table.add_column("language", no_wrap=True)
     for name in ("default → tuned", f"speed-up{gap}[95 %]", "roof", "vs torch"):
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
@@ -141,9 +144,11 @@ def winners_table(found: list[Row], width: int) -> Table:
             continue
         ties = f" (={len(row.ties)} more)" if row.ties else ""
         before = format_seconds(row.default_s) if row.default_s is not None else "failed"
+        impl = row.impl + ("≈" if row.best_is_tie else "") + ("" if row.confirmed else "?")
+        language = language_of(row.impl)
         cells: list[str | Text] = [
             f"{row.workload.op} {row.workload.label()}",
-            row.impl + ("≈" if row.best_is_tie else "") + ("" if row.confirmed else "?"),
+            *((impl, language) if wide else (f"{impl}\n{language}",)),
             f"{before} →{gap}{format_seconds(row.median_s)}",
             _ratio_text(row.speedup_over_default, gap),
             f"{row.roofline_fraction:.0%}",
@@ -169,6 +174,7 @@ def row_document(row: Row) -> dict[str, Any]:
         "distribution": row.workload.distribution,
         "seed": row.workload.seed,
         "impl": row.impl,
+        "language": language_of(row.impl),
         "confirmed": row.confirmed,
         "is_best": row.is_best,
         "best_is_tie": row.best_is_tie,

@@ -136,7 +136,7 @@ def _print_result(result: SideBySideResult, found: list[Row], table: Path) -> No
     from rich.console import Console
 
     from dsabench.autotune.side_by_side.rows import by_op, order_line
-    from dsabench.cli.compare_implementations_table import LEGEND, implementations_table
+    from dsabench.cli.compare_implementations_table import LEGEND, implementations_table, languages_table
 
     console = Console()
     if not console.is_terminal:
@@ -145,6 +145,8 @@ def _print_result(result: SideBySideResult, found: list[Row], table: Path) -> No
     if found:
         console.print(implementations_table(found))
         console.print(LEGEND, style="dim", highlight=False)
+    if by_language := languages_table(found):
+        console.print(by_language)
     for workload in by_op(result.plan):
         comparison = result.outcome.finished.comparisons.get(workload.key)
         if comparison is not None and len(comparison.candidates) > 2:
@@ -162,7 +164,7 @@ def _print_result(result: SideBySideResult, found: list[Row], table: Path) -> No
 
 
 def _document(result: SideBySideResult, found: list[Row], table: Path) -> dict[str, Any]:
-    from dsabench.autotune.side_by_side.rows import pair_documents, row_document
+    from dsabench.autotune.side_by_side.rows import language_documents, pair_documents, row_document
 
     ceilings = result.outcome.ceilings
     return {
@@ -175,6 +177,7 @@ def _document(result: SideBySideResult, found: list[Row], table: Path) -> dict[s
         "device": result.header.device.model_dump(),
         "ceilings": ceilings.model_dump(exclude={"kind"}) if ceilings else None,
         "rows": [row_document(row) for row in found],
+        "languages": list(language_documents(found)),
         "pairs": list(pair_documents(result.plan, result.outcome)),
         "skipped": result.outcome.skipped,
         "journal": str(result.journal),

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dsabench.autotune.progress import format_seconds
-from dsabench.autotune.side_by_side.rows import Row
+from dsabench.autotune.side_by_side.rows import Row, languages
+from dsabench.bench.languages import language_of
 from dsabench.kernels.implementation import format_config
 from dsabench.kernels.sizes import format_size
 
@@ -24,14 +25,41 @@ def implementations_table(found: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("op and workload", overflow="fold")
     table.add_column("impl", no_wrap=True)
+    table.add_column("language")
     for name in ("median \\[95 %]", "to the fastest \\[95 %]", "verdict", "roof", "checked"):
         table.add_column(name, justify="right")
     table.add_column("config", overflow="fold")
     last = ""
     for row in found:
         where = f"{row.workload.op} {row.workload.label()}"
-        table.add_row(Text("" if where == last else where), row.impl, *(Text(cell) for cell in _cells(row)))
+        table.add_row(
+            Text("" if where == last else where), row.impl, language_of(row.impl), *(Text(cell) for cell in _cells(row))
+        )
         last = where
+    return table
+
+
+def languages_table(found: Sequence[Row]) -> Table | None:
+    """The fastest of each language, a line each; None where no workload has two."""
+    of_workload = languages(found)
+    if not of_workload:
+        return None
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Best of each language", title_justify="left", pad_edge=False, padding=(0, 1)
+    )
+    table.add_column("op and workload", overflow="fold")
+    table.add_column("language", no_wrap=True)
+    table.add_column("impl", no_wrap=True)
+    for name in ("median", "roof", "to the best"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for workload, best in of_workload.items():
+        where = f"{workload.op} {workload.label()}"
+        for each in best:
+            roof = "–" if each.roofline_fraction is None else f"{each.roofline_fraction:.0%}"
+            table.add_row(
+                Text(where), each.language, each.impl, format_seconds(each.median_s), roof, f"{each.to_best:.2f}×"
+            )
+            where = ""
     return table
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from dsabench.bench.gate.records import GateResult
 from dsabench.bench.inspection_file import Inspections
 from dsabench.bench.inspection_records import InspectHeader
+from dsabench.bench.languages import BestOfLanguage, Timed, best_of_languages, language_of
 from dsabench.bench.records import WorkloadId, WorkloadRecord
 from dsabench.bench.scaling.words import dollars
 from dsabench.reports import quantities, summary
@@ -163,7 +164,18 @@ class SectionView:
 
     def op_parts(self, op: str) -> tuple[tuple[str, str], ...]:
         """Ends of anchors, and titles, of what stands on an op's page."""
-        return _OP_PARTS if op in self.tried else _OP_PARTS[:1]
+        winners, *others = _OP_PARTS
+        languages = (("languages", "Languages"),) if self.languages(op) else ()
+        return (winners, *languages, *(others if op in self.tried else ()))
+
+    def languages(self, op: str) -> list[tuple[WorkloadId, list[BestOfLanguage]]]:
+        """The fastest of each language, by workload; without those whose comparison holds fewer than two."""
+        timed: dict[str, tuple[WorkloadId, list[Timed]]] = {}
+        for row in self.rows[op]:
+            if row.workload and row.time and row.state == "compared":
+                _, mine = timed.setdefault(row.workload.key, (row.workload, []))
+                mine.append(Timed(row.impl, row.time.value, row.fraction))
+        return [(workload, best) for workload, mine in timed.values() if (best := best_of_languages(mine))]
 
     def op_anchor(self, op: str) -> str:
         """`d1-topk_select`; a name that an anchor cannot hold, or that another op's would meet, is replaced by its place."""
@@ -328,6 +340,7 @@ def _environment() -> jinja2.Environment:
         "bytes": quantities.format_bytes,
         "duration": quantities.format_duration,
         "config": quantities.format_config,
+        "language": language_of,
         "sig": quantities.significant,
         "short": shorten,
         "commit": summary.short_commit,

@@ -7,13 +7,14 @@ import io
 import json
 from typing import Any
 
+from dsabench.bench.languages import language_of
 from dsabench.reports.quantities import Span, format_config
 from dsabench.reports.sections import Section, context_of
 from dsabench.reports.spreadsheet import formula_safe
 from dsabench.reports.winners import WinnerRow
 
 _COLUMNS = (
-    *("device", "op", "context", "axes", "impl", "state", "config", "default_config"),
+    *("device", "op", "context", "axes", "impl", "language", "state", "config", "default_config"),
     *("median_s", "low_s", "high_s", "default_s"),
     *("over_default", "over_default_low", "over_default_high"),
     *("over_torch", "over_torch_low", "over_torch_high"),
@@ -32,6 +33,7 @@ def _values(section: Section, row: WinnerRow) -> dict[str, Any]:
         context_of(row.workload) if row.workload else None,
         row.workload.axes if row.workload else None,
         row.impl,
+        language_of(row.impl),
         row.state,
         row.config if row.time else None,
         row.default_config,

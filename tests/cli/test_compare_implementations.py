@@ -110,6 +110,21 @@ def test_every_pair_has_a_verdict_and_the_slow_one_is_slower(compared):
     assert fastest is document["rows"][0]
 
 
+def test_the_best_of_each_language_is_summed_up(compared):
+    _, document = compared
+    rows = {row["impl"]: row for row in document["rows"]}
+    assert {impl: row["language"] for impl, row in rows.items()} == dict.fromkeys(IMPLS, "plugin") | {"torch": "torch"}
+    first, second = document["languages"]
+    assert {(each["language"], each["impl"]) for each in (first, second)} == {("torch", "torch"), ("plugin", "right")}
+    assert first["to_best"] == 1.0
+    assert second["to_best"] == rows[second["impl"]]["median_s"] / rows[first["impl"]]["median_s"] > 1.0
+    for each in (first, second):
+        row = rows[each["impl"]]
+        assert {k: each[k] for k in ("axes", "median_s", "roofline_fraction")} == {
+            k: row[k] for k in ("axes", "median_s", "roofline_fraction")
+        }
+
+
 def test_the_config_is_the_tuned_one_where_there_is_one(compared):
     _, document = compared
     rows = {row["impl"]: row for row in document["rows"]}
@@ -155,6 +170,8 @@ def test_resuming_measures_only_what_is_missing(compared):
     assert "right" in again.stdout
     more = compare(base, *words, *of(*IMPLS, "cpu"))
     assert more.returncode == 0, more.stderr
+    assert "Best of each language" in more.stdout
+    assert "numba" in more.stdout
     journal = read_journal(base / "out")
     assert [trial.impl for trial in journal.trials[len(before.trials) :]] == ["cpu"]
     assert {candidate.impl for candidate in journal.comparisons[-1].candidates} == {"cpu", "torch", "right", "slow"}
@@ -165,6 +182,7 @@ def test_the_table_says_it_for_people(compared):
     done = compare(base, *TINY, "--plugin", PLUGIN, *of("right", "slow", "idle", "elsewhere"), "--out", "table")
     assert done.returncode == 0, done.stderr
     assert "fastest" in done.stdout
+    assert "Best of each language" not in done.stdout
     assert "slower" in done.stdout
     assert "DELAY=1 (tuned at rows=1 s_kv=4k)" in " ".join(done.stdout.split())
     assert "(no tunables) (default)" in done.stdout

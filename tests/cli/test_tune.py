@@ -152,6 +152,7 @@ def test_json_is_one_document_and_nothing_else(faults):
     rows = {row["impl"]: row for row in document["winners"]}
     assert set(rows) == {"faulty", "torch"}
     assert rows["faulty"]["confirmed"]
+    assert {impl: row["language"] for impl, row in rows.items()} == {"faulty": "plugin", "torch": "torch"}
     assert rows["faulty"]["low_s"] <= rows["faulty"]["median_s"] <= rows["faulty"]["high_s"]
     assert document["ceilings"]["product"]["f32"]["value"] > 0
 

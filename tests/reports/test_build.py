@@ -41,35 +41,52 @@ def test_a_kernel_that_failed_everywhere_has_rows_that_say_so(full: Report) -> N
         rows = [row for row in rows_of_op(full, op) if row[1].startswith(impl)]
         assert len(rows) == len(CONTEXTS)
         for row in rows:
-            assert "no config passed" in row[2]
-            assert "INCORRECT: row" in row[2]
-            assert "lse 3.5 where 4.25 was expected" in row[2]
+            assert "no config passed" in row[3]
+            assert "INCORRECT: row" in row[3]
+            assert "lse 3.5 where 4.25 was expected" in row[3]
 
 
 def test_winner_row_shows_times_ratios_roofline_and_the_change_of_config(full: Report) -> None:
     row = rows_of_op(full, "indexer_logits")[0]
-    assert re.fullmatch(r"13\.\d ms 13\.\d–13\.\d ms", row[2])
-    assert re.fullmatch(r"1\.\d\d× 1\.\d\d–1\.\d\d", row[3])
-    assert re.fullmatch(r"8\.\d\d× 8\.\d\d–8\.\d\d", row[4])
-    assert re.fullmatch(r"7\d % bf16 products", row[5])
-    assert "NK 2→6" in row[6].replace("\xa0", " ")
-    assert "DEQUANT table→permute" in row[6].replace("\xa0", " ")
+    assert re.fullmatch(r"13\.\d ms 13\.\d–13\.\d ms", row[3])
+    assert re.fullmatch(r"1\.\d\d× 1\.\d\d–1\.\d\d", row[4])
+    assert re.fullmatch(r"8\.\d\d× 8\.\d\d–8\.\d\d", row[5])
+    assert re.fullmatch(r"7\d % bf16 products", row[6])
+    assert "NK 2→6" in row[7].replace("\xa0", " ")
+    assert "DEQUANT table→permute" in row[7].replace("\xa0", " ")
     assert row[1] == "cpu fastest"
+    assert row[2] == "numba"
 
 
 def test_memory_bound_op_is_held_against_the_bandwidth(full: Report) -> None:
-    assert rows_of_op(full, "topk_select")[0][5].endswith("read bandwidth")
+    assert rows_of_op(full, "topk_select")[0][6].endswith("read bandwidth")
+
+
+def test_the_best_of_each_language_stands_on_the_page_of_its_op(full: Report) -> None:
+    """Of comparisons with two languages: torch, the other one, failed at sparse_mla_decode."""
+    rows = full.page.table("Best of each language: indexer_logits")
+    assert [row[1:3] for row in rows] == [["numba", "cpu"], ["torch", "torch"]] * 3
+    winners = {(row[0], row[2]): row for row in rows_of_op(full, "indexer_logits")}
+    for row in rows:
+        winner = winners[row[0].split()[0], row[1]]
+        assert winner[3].startswith(row[3])
+        assert winner[6].startswith(row[4])
+    assert rows[0][5] == "1.00×"
+    cpu, torch = (float(row[3].removesuffix(" ms")) for row in rows[:2])
+    assert float(rows[1][5].removesuffix("×")) == pytest.approx(torch / cpu, rel=0.01)
+    failed = {op for op, _ in FAILING}
+    assert len(full.page.tables("Best of each language: ")) == len(set(OPS) - failed)
 
 
 def test_ties_are_named(full: Report) -> None:
-    tied = [row[6] for op in OPS for row in rows_of_op(full, op) if len(row) == 7 and "tie with" in row[6]]
+    tied = [row[7] for op in OPS for row in rows_of_op(full, op) if len(row) == 8 and "tie with" in row[7]]
     assert tied
     assert any("tie with NK=4 BLOCK_KV=128 DEQUANT=permute" in text for text in tied)
 
 
 def test_without_torch_the_ratio_against_it_is_said_to_be_missing(full: Report) -> None:
     cpu = next(row for row in rows_of_op(full, "sparse_mla_decode") if row[1].startswith("cpu"))
-    assert cpu[4] == "– torch did not pass"
+    assert cpu[5] == "– torch did not pass"
 
 
 def test_verdict_strip_counts_every_trial(full: Report) -> None:
@@ -174,6 +191,7 @@ def test_csv_in_the_page_holds_the_table(full: Report) -> None:
         "4096",
         "compared",
     )
+    assert {(row["impl"], row["language"]) for row in rows} == {("cpu", "numba"), ("torch", "torch")}
     assert float(first["low_s"]) < float(first["median_s"])
     assert sum(row["state"] == "failed" for row in rows) == 6
 

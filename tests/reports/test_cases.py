@@ -41,14 +41,14 @@ def test_interrupted_run_shows_provisional_winners_and_says_so(tmp_path: Path, s
     assert "has no end record: it was killed" in notices(page)
     assert "Not re-timed interleaved: 1 of 1 workloads" in notices(page)
     rows = [row for row in page.table("Table of winners") if len(row) > 1]
-    untried = [row for row in rows if len(row) == 3]
-    rows = [row for row in rows if len(row) == 7]
+    untried = [row for row in rows if len(row) == 4]
+    rows = [row for row in rows if len(row) == 8]
     assert len(untried) == 12
     assert len(rows) == 2
     assert len(page.tables("Winners: ")) == 7
     for row in rows:
         assert "provisional" in row[1]
-        assert re.fullmatch(r"≈ 1\.\d\d× no interval yet", row[3])
+        assert re.fullmatch(r"≈ 1\.\d\d× no interval yet", row[4])
     assert "No workload was re-timed yet." in page.text
 
 
@@ -87,7 +87,7 @@ def test_header_alone_has_a_report_with_nothing_claimed(tmp_path: Path) -> None:
     assert "The ceilings were not measured" in notices(page)
     rows = [row for row in page.table("Table of winners") if len(row) > 1]
     assert len(rows) == 14
-    assert all("not tried" in row[2] for row in rows)
+    assert all("not tried" in row[3] for row in rows)
     assert not list((tmp_path / "out" / "plots").iterdir())
     assert page.unbalanced == []
 
@@ -104,7 +104,7 @@ def test_only_failures(tmp_path: Path, small: JournalBuilder) -> None:
     replace(small, failing=broken).write(tmp_path)
     page = report(tmp_path)
     rows = [row for row in page.table("Table of winners") if len(row) > 1]
-    tried = [row for row in rows if "no config passed" in row[2]]
+    tried = [row for row in rows if "no config passed" in row[3]]
     assert len(tried) == 2
     assert "No workload has a time yet." in page.text
     assert sum(int(row[1]) for row in page.table("Trials that did not pass: sparse_mla_decode")) == 27
@@ -114,7 +114,7 @@ def test_only_failures(tmp_path: Path, small: JournalBuilder) -> None:
 def test_announced_but_unreached_ops_are_not_silently_missing(tmp_path: Path, small: JournalBuilder) -> None:
     small.write(tmp_path)
     rows = [row for row in report(tmp_path).table("Table of winners") if len(row) > 1]
-    untried = [row for row in rows if "not tried" in row[2]]
+    untried = [row for row in rows if "not tried" in row[3]]
     assert len(untried) == 6 * 2
 
 
@@ -147,7 +147,7 @@ def test_journals_of_one_device_are_one_section_and_the_latest_comparison_counts
     assert "Comparisons that were measured again later: 1;" in notices(page)
     cpu = next(row for row in page.table("Table of winners") if row[0] == "4k" and row[1].startswith("cpu"))
     alone = report(tmp_path / "b", tmp_path / "b")
-    assert cpu[2] == next(r for r in alone.table("Table of winners") if r[0] == "4k" and r[1].startswith("cpu"))[2]
+    assert cpu[3] == next(r for r in alone.table("Table of winners") if r[0] == "4k" and r[1].startswith("cpu"))[3]
 
 
 def test_the_same_journal_twice_counts_once(tmp_path: Path, small: JournalBuilder) -> None:
@@ -211,8 +211,8 @@ def test_default_that_ties_with_the_winner_is_no_gain(tmp_path: Path, small: Jou
         records.append(record)
     write_records(tmp_path, records)
     row = next(r for r in report(tmp_path).table("Table of winners") if r[0] == "4k" and r[1].startswith("cpu"))
-    assert row[3] == "1.00× 0.990–1.02: a tie"
-    assert "tie with NK=2 BLOCK_KV=64 DEQUANT=table" in row[6]
+    assert row[4] == "1.00× 0.990–1.02: a tie"
+    assert "tie with NK=2 BLOCK_KV=64 DEQUANT=table" in row[7]
 
 
 def test_default_that_did_not_pass_leaves_its_ratio_out(tmp_path: Path, small: JournalBuilder) -> None:
@@ -224,7 +224,7 @@ def test_default_that_did_not_pass_leaves_its_ratio_out(tmp_path: Path, small: J
         records.append(record)
     write_records(tmp_path, records)
     row = next(r for r in report(tmp_path).table("Table of winners") if r[0] == "4k" and r[1].startswith("cpu"))
-    assert row[3] == "– default did not pass"
+    assert row[4] == "– default did not pass"
 
 
 HOSTILE = '<script>alert("x")</script><img src=http://example.invalid/a.png onerror=alert(1)> $\\frac{1 & \'"'

@@ -105,7 +105,7 @@ class TestState:
 class TestWarm:
     def test_stands_beside_cold_for_every_winner(self, gpu_report: Report) -> None:
         rows = gpu_report.page.table("Cold and warm")
-        winners = [row for row in gpu_report.page.table("Table of winners") if len(row) == 7]
+        winners = [row for row in gpu_report.page.table("Table of winners") if len(row) == 8]
         assert len(rows) == len(winners) == 2 * 2 * 2
         assert all(row[4] == f"≈ {format_ratio(1.25)}" for row in rows)
 

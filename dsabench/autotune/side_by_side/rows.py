@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dsabench.autotune.outcome import Outcome
 from dsabench.autotune.plan import Pair, Plan
 from dsabench.autotune.side_by_side.choice import Choice
 from dsabench.bench.intervals import RatioInterval
+from dsabench.bench.languages import BestOfLanguage, Timed, best_of_languages, language_of
 from dsabench.bench.records import Comparison, PairRecord, Ratio, Status, Trial
 from dsabench.bench.verdicts import PairVerdict
 from dsabench.kernels.workload import Workload
@@ -117,6 +118,7 @@ def row_document(row: Row) -> dict[str, Any]:
     return {
         **_workload_document(row.workload),
         "impl": row.impl,
+        "language": language_of(row.impl),
         "config": row.choice.config,
         "config_from": "default" if row.choice.tuned_for is None else "tuned",
         "tuned_for": None if row.choice.tuned_for is None else dict(row.choice.tuned_for),
@@ -132,6 +134,22 @@ def row_document(row: Row) -> dict[str, Any]:
         "to_fastest": row.to_fastest.model_dump() if row.to_fastest else None,
         "verdict": row.verdict,
     }
+
+
+def languages(found: Iterable[Row]) -> dict[Workload, list[BestOfLanguage]]:
+    """The fastest of each language, by workload; without those where fewer than two were in the interleaved rounds."""
+    timed: dict[Workload, list[Timed]] = {}
+    for row in found:
+        if row.interleaved and row.median_s is not None:
+            timed.setdefault(row.workload, []).append(Timed(row.impl, row.median_s, row.roofline_fraction))
+    return {workload: best for workload, each in timed.items() if (best := best_of_languages(each))}
+
+
+def language_documents(found: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """What `languages` says as `--json` prints it; times in seconds."""
+    for workload, best in languages(found).items():
+        for each in best:
+            yield {**_workload_document(workload), **asdict(each)}
 
 
 def _workload_document(workload: Workload) -> dict[str, Any]:

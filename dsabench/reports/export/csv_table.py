@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dsabench.bench.journal import Journal
+from dsabench.bench.languages import language_of
 from dsabench.bench.records import Comparison, Header, Trial
 from dsabench.reports.export.exported import Exported, ExportError, write_file
 from dsabench.reports.quantities import Span
@@ -21,7 +22,7 @@ Row = dict[str, object]
 AXES = ("rows", "b", "s_q", "next_n", "s_kv", "h", "h_q", "k", "topk", "page", "causal", "deterministic", "ue8m0")
 """Of all ops; each is a column `axis_<name>`, empty where an op has none."""
 
-_WHAT = ("device", "device_key", "op", "impl", *(f"axis_{name}" for name in AXES), "distribution", "seed")
+_WHAT = ("device", "device_key", "op", "impl", "language", *(f"axis_{name}" for name in AXES), "distribution", "seed")
 
 WINNER_COLUMNS = (
     *_WHAT,
@@ -81,6 +82,7 @@ def _winner(section: Section, row: WinnerRow) -> Row:
         "device_key": section.device.key,
         "op": row.op,
         "impl": row.impl,
+        "language": language_of(row.impl),
         **_axes(workload.axes if workload else {}),
         "distribution": workload.distribution if workload else None,
         "seed": workload.seed if workload else None,
@@ -122,6 +124,7 @@ def _trial(journal: Journal, trial: Trial) -> Row:
         "device_key": device.key,
         "op": trial.op,
         "impl": trial.impl,
+        "language": language_of(trial.impl),
         **_axes(trial.workload.axes),
         "distribution": trial.workload.distribution,
         "seed": trial.workload.seed,
