@@ -2,8 +2,8 @@
 
 Of a tile of 64 keys: QKᵀ 64 × 64 × 576 and PV 64 × 512 × 64, 2176 cycles of wgmma (4096 FLOP a cycle and SM). The accumulator,
 64 × 512 f32, is 128 registers a thread over two warpgroups, each of which owns half of the latent dims. `left` alone computes
-scores: as m64n64k16 they read 128 bytes of shared memory a cycle, which it delivers; shared out as n32 they would read 192. Weights reach
-`right` through shared memory.
+scores: as m64n64k16 they read 128 bytes of shared memory a cycle, which it delivers; shared out as n32 they would read 192.
+Weights reach `right` through shared memory.
 
 Barriers, completed once a tile: kv_ready[stage] (kv_tile and valid are written), kv_free[stage] (both consumers are done with them:
 256 arrivals), p_ready (128: `left` wrote p_tile and decay_tile), p_free (128: `right` has read them). No other barrier is needed
