@@ -32,6 +32,7 @@ static std::string outcome;
 extern "C" const char* emulate(
     const unsigned* grid, const unsigned* block, unsigned cluster, uint64_t shared_bytes, unsigned seed, void** arguments) {{
     emulator::arguments = arguments;
+    emulator::watching = WATCHING;
     outcome = emulator::run(emulator::entry<&{entry}>, dim3{{grid[0], grid[1], grid[2]}}, dim3{{block[0], block[1], block[2]}},
                             cluster, shared_bytes, seed);
     return outcome.c_str();
@@ -70,13 +71,16 @@ def _machine() -> Path:
     return compiled
 
 
-def build(kernel: Path, entry: str, flags: Sequence[str]) -> ctypes.CDLL:
-    """The file `kernel`, whose function `entry` is to be run, as a library."""
+def build(kernel: Path, entry: str, flags: Sequence[str], races: bool = False) -> ctypes.CDLL:
+    """The file `kernel`, whose function `entry` is to be run, as a library; races: with hooks on its loads and stores."""
     folder = Path(tempfile.mkdtemp(dir=_folder().name))
     wrapper = folder / "wrapper.cpp"
     wrapper.write_text(WRAPPER.format(file=kernel, entry=entry))
-    always = ("-O1", "-shared", "-fno-strict-aliasing", "-Wl,-Bsymbolic")
-    _run(*always, *flags, f"-I{_headers()}", wrapper, _machine(), "-o", folder / "kernel.so")
+    hooks = ("-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0") if races else ()
+    always = ("-O1", "-fno-strict-aliasing", f"-DWATCHING={int(races)}", f"-I{_headers()}")
+    _run(*always, *hooks, *flags, "-c", wrapper, "-o", folder / "kernel.o")
+    # Without the flag: the hooks are the emulator's, not the sanitizer's.
+    _run("-shared", "-Wl,-Bsymbolic", folder / "kernel.o", _machine(), "-o", folder / "kernel.so")
     library = ctypes.CDLL(str(folder / "kernel.so"))
     library.emulate.restype = ctypes.c_char_p
     return library
@@ -100,19 +104,19 @@ def run(
 
 
 @functools.cache
-def _compiled(source: CudaSource, constants: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
-    return build(source.file, source.entry, [f"-D{name}={int(value)}" for name, value in constants])
+def _compiled(source: CudaSource, constants: tuple[tuple[str, int], ...], races: bool) -> ctypes.CDLL:
+    return build(source.file, source.entry, [f"-D{name}={int(value)}" for name, value in constants], races)
 
 
-def emulate(launches: Sequence[CudaLaunch], seed: int = 0) -> None:
+def emulate(launches: Sequence[CudaLaunch], seed: int = 0, races: bool = False) -> None:
     """Runs the launches in order, on tensors in CPU memory; `seed` draws the order in which threads take turns, and when
     asynchronous work is done. Fails the test on what cuda_emulator reports: a deadlock, a write past shared memory, a misaligned
-    access, a misused barrier or product."""
+    access, a misused barrier or product. races: also of accesses to shared memory that nothing orders, at some ten times the time."""
     for launch in launches:
         constants = dict(launch.constants)
         if launch.cluster is not None:
             constants["CLUSTER"] = launch.cluster
-        library = _compiled(launch.source, tuple(sorted(constants.items())))
+        library = _compiled(launch.source, tuple(sorted(constants.items())), races)
         outcome = run(
             library, launch.grid, launch.block, launch.cluster or 1, launch.shared_bytes, launch.arguments, seed
         )

@@ -45,22 +45,24 @@ def _emulated(source: str, dynamic_bytes: int) -> tuple[str, int]:
 
 
 @functools.cache
-def _compiled(source: TileLangSource, constants: Named, configs: Named) -> tuple[ctypes.CDLL, KernelFacts, int]:
+def _compiled(
+    source: TileLangSource, constants: Named, configs: Named, races: bool
+) -> tuple[ctypes.CDLL, KernelFacts, int]:
     from dsabench.kernels.tilelang.lowering import lower_program
 
     lowered = lower_program(source, dict(constants), dict(configs))
     text, shared_bytes = _emulated(lowered.source, lowered.facts.shared_bytes)
     kernel = Path(tempfile.mkdtemp(dir=_folder().name)) / "kernel.cpp"
     kernel.write_text(text)
-    return build(kernel, lowered.facts.entry, [f"-I{TEMPLATES}"]), lowered.facts, shared_bytes
+    return build(kernel, lowered.facts.entry, [f"-I{TEMPLATES}"], races), lowered.facts, shared_bytes
 
 
-def emulate(launches: Sequence[TileLangLaunch], seed: int = 0) -> None:
-    """Runs the launches in order, on tensors in CPU memory; `seed` draws the order in which threads take turns, and when
-    asynchronous work is done. Fails the test on a launch that does not fit its program and on what `emulated_cuda.emulate` does."""
+def emulate(launches: Sequence[TileLangLaunch], seed: int = 0, races: bool = False) -> None:
+    """Runs the launches in order, on tensors in CPU memory; seed, races: as of `emulated_cuda.emulate`. Fails the test on a launch
+    that does not fit its program and on what that reports."""
     for launch in launches:
         constants, configs = tuple(sorted(launch.constants.items())), tuple(pass_configs(launch).items())
-        library, facts, shared_bytes = _compiled(launch.source, constants, configs)
+        library, facts, shared_bytes = _compiled(launch.source, constants, configs, races)
         check_launch(launch, facts)
         arguments = [launch.arguments[name] for name in facts.parameters]
         outcome = run(library, launch.grid, facts.block, facts.cluster or 1, shared_bytes, arguments, seed)

@@ -7,7 +7,8 @@
 #include "warpgroup.cuh"
 #include "wgmma.cuh"
 
-enum Fault { NONE, READY_BEFORE_DATA, FREE_BEFORE_WAIT, WRONG_PARITY, NO_WAIT, TOO_FEW_ARRIVALS, BYTES_NOT_EXPECTED, NO_FENCE, LATE_RESCALE };
+enum Fault { NONE, READY_BEFORE_DATA, FREE_BEFORE_WAIT, WRONG_PARITY, NO_WAIT, TOO_FEW_ARRIVALS, BYTES_NOT_EXPECTED, NO_FENCE, LATE_RESCALE,
+             NO_PROXY_FENCE, NO_BARRIER };
 
 constexpr int TILE = 64 * 128;  // bytes: 64 rows of 64 bf16
 constexpr int STAGES = 2;
@@ -63,7 +64,7 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(192
             int stage = tile % STAGES, parity = tile / STAGES % 2;
             mbarrier_wait(ready + stage, parity);
             mbarrier_wait_cluster(pushed + stage, parity);
-            fence_async_proxy();
+            if (fault != NO_PROXY_FENCE) fence_async_proxy();
             if (fault != NO_FENCE || tile == 0) wgmma_fence();
             for (int k = 0; k < 4; ++k)
                 wgmma_bf16<64>(sums, advanced(k_major_descriptor(a_tiles + stage * TILE), 32 * k),
@@ -80,6 +81,17 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(192
             }
             if (fault == FREE_BEFORE_WAIT) wgmma_wait<0>();
         }
+        // By way of shared memory: row sums by four lanes each.
+        float* row_sums = (float*)(free + STAGES);
+        for (int half = 0; half < 2; ++half) {
+            float sum = 0;
+            for (int j = 0; j < 8; ++j) sum += sums[4 * j + 2 * half] + sums[4 * j + 2 * half + 1];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            if (threadIdx.x % 4 == 0) row_sums[threadIdx.x / 32 * 16 + half * 8 + threadIdx.x % 32 / 4] = sum;
+        }
+        if (fault != NO_BARRIER) named_barrier_sync<128>(2);
+        if (threadIdx.x < 64) out[2 * 64 * 64 + rank * 64 + threadIdx.x] = row_sums[63 - threadIdx.x];
         for (int i = 0; i < 32; ++i) {
             int row = threadIdx.x / 32 * 16 + i / 2 % 2 * 8 + threadIdx.x % 32 / 4;
             out[(rank * 64 + row) * 64 + i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2] = sums[i];

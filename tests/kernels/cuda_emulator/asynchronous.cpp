@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace emulator {
 
@@ -11,7 +12,10 @@ constexpr uint32_t MOST_ARRIVALS = (1 << 20) - 1, MOST_BYTES = (1 << 20) - 1;  /
 void mbarrier_init(void* barrier, uint32_t arrivals) {
     if ((uintptr_t)barrier % 8) fail("a misaligned mbarrier");
     if (!arrivals || arrivals > MOST_ARRIVALS) fail("an mbarrier of no, or too many, arrivals");
-    current->block->mbarriers[shared_address(barrier)] = {arrivals, arrivals};
+    Mbarrier& made = current->block->mbarriers[shared_address(barrier)];
+    made = {};
+    made.expected = made.missing = arrivals;
+    watch_mbarrier(made);
     memcpy(barrier, &MARK, 8);
 }
 
@@ -27,6 +31,7 @@ static void settle(Mbarrier& barrier) {
     if (barrier.missing || barrier.bytes) return;
     barrier.missing = barrier.expected;
     ++barrier.passed;
+    end_phase(barrier);
 }
 
 static void arrive(Mbarrier& barrier) {
@@ -49,12 +54,17 @@ void mbarrier_expect(uint32_t address, uint32_t bytes) {
 }
 
 void mbarrier_arrive(uint32_t address) {
-    arrive(mbarrier_at(address));
+    Mbarrier& barrier = mbarrier_at(address);
+    bring(barrier.meeting);
+    arrive(barrier);
     if (one_in(8)) pause();
 }
 
 bool mbarrier_test(uint32_t address, uint32_t parity) {
-    return (mbarrier_at(address).passed & 1) != (parity & 1);
+    Mbarrier& barrier = mbarrier_at(address);
+    if ((barrier.passed & 1) == (parity & 1)) return false;
+    take(barrier.meeting);
+    return true;
 }
 
 bool mbarrier_try_wait(uint32_t address, uint32_t parity) {
@@ -68,16 +78,25 @@ bool mbarrier_try_wait(uint32_t address, uint32_t parity) {
 }
 
 void mbarrier_wait(uint32_t address, uint32_t parity) {
-    if (!mbarrier_test(address, parity)) wait_while(&mbarrier_at(address).passed, 1, parity & 1);
+    if (mbarrier_test(address, parity)) return;
+    Mbarrier& barrier = mbarrier_at(address);
+    wait_while(&barrier.passed, 1, parity & 1);
+    take(barrier.meeting);
 }
 
 static void finish(Copy& copy) {
     copy.done = true;
     if (!copy.of->running) fail("an asynchronous copy comes to a block that has ended");
-    if (!copy.to) return arrive(*copy.barrier);
+    if (!copy.to) {
+        for (const Landing& landing : copy.landings) watch_counted(*copy.barrier, landing.to, landing.bytes, Proxy::GENERIC);
+        arrive(*copy.barrier);
+        return;
+    }
     memcpy(copy.to, copy.from ? copy.from : copy.value, copy.taken);
     memset(copy.to + copy.taken, 0, copy.bytes - copy.taken);
-    if (copy.barrier) complete(*copy.barrier, copy.bytes);
+    if (!copy.barrier) return;
+    watch_counted(*copy.barrier, copy.to, copy.bytes, copy.proxy);
+    complete(*copy.barrier, copy.bytes);
 }
 
 // Arrivals follow the copies before them; what is done is forgotten.
@@ -92,6 +111,10 @@ static void settle(std::vector<Copy>& copies) {
 void copy_async(void* shared, const void* global, uint32_t bytes, uint32_t taken) {
     if ((uintptr_t)shared % bytes || (uintptr_t)global % bytes) fail("a misaligned asynchronous copy");
     unsigned char* to = pointer_at(shared_address(shared), bytes);
+    if (watching) {
+        watch_issue(to, bytes);
+        current->landings.push_back({to, bytes, current->group});
+    }
     current->copies.push_back({to, global, bytes, taken, current->group, current->block, nullptr, {}, false});
     if (eagerness == Eagerness::AT_ONCE) {
         finish(current->copies.back());
@@ -105,17 +128,32 @@ void copy_async_wait(unsigned pending) {
     for (Copy& copy : current->copies)
         if (copy.to && copy.group + pending < current->group) finish(copy);
     settle(current->copies);
+    std::vector<Landing> later;
+    for (const Landing& landing : current->landings) {
+        if (landing.group + pending < current->group)
+            watch_waited(*current, landing.to, landing.bytes);
+        else
+            later.push_back(landing);
+    }
+    current->landings = std::move(later);
     maybe_pause();
 }
 
 void copy_async_arrive(uint32_t barrier, bool counted_extra) {
     mbarrier_at(barrier).missing += counted_extra;
-    current->copies.push_back({nullptr, nullptr, 0, 0, current->group, current->block, &mbarrier_at(barrier), {}, false});
+    Copy arrival{nullptr, nullptr, 0, 0, current->group, current->block, &mbarrier_at(barrier), {}, false};
+    arrival.landings.swap(current->landings);
+    current->copies.push_back(arrival);
     settle(current->copies);
     if (one_in(8)) pause();
 }
 
 static void issue(const Copy& copy) {
+    watch_issue(copy.to, copy.bytes);
+    if (copy.from) {
+        watch_async_read(current->clock, copy.from, copy.bytes);
+        watch_async_read_counted(*copy.barrier, copy.from, copy.bytes);
+    }
     bulk_copies.push_back(copy);
     if (eagerness != Eagerness::AT_ONCE) return;
     finish(bulk_copies.back());
@@ -125,7 +163,7 @@ static void issue(const Copy& copy) {
 void bulk_copy(uint32_t shared, const void* from, uint32_t bytes, uint32_t barrier) {
     if (bytes % 16 || shared % 16 || (uintptr_t)from % 16) fail("a misaligned bulk copy, or of no multiple of 16 bytes");
     if (&block_at(shared) != &block_at(barrier)) fail("a bulk copy is counted by another block's mbarrier");
-    issue({pointer_at(shared, bytes), from, bytes, bytes, 0, &block_at(shared), &mbarrier_at(barrier), {}, false});
+    issue({pointer_at(shared, bytes), from, bytes, bytes, 0, &block_at(shared), &mbarrier_at(barrier), {}, false, Proxy::ASYNC});
 }
 
 void store_async(uint32_t remote, const void* value, uint32_t bytes, uint32_t remote_barrier) {

@@ -7,11 +7,14 @@
 // Asynchronous copies and products are done at any time between their issue and what waits for them, as late as then; until then the
 // destination holds what it held, accumulators NaN (asynchronous.h, products.h).
 //
+// Compiled with hooks, a kernel is also watched for accesses that nothing orders (races.h), whatever the order of turns.
+//
 // What it cannot show:
-// - races within one turn, between threads that no emulated barrier, atomic or wait separates; memory ordering weaker than C++'s order:
-//   a missing fence (fence.proxy.async, fence.mbarrier_init, acquire.cluster) goes unnoticed
+// - without hooks: races that no drawn order of turns makes wrong, a missing fence.proxy.async
+// - races on global memory; those of the last reader of a byte but one; a missing fence.mbarrier_init or acquire.cluster; what a
+//   relaxed arrival does not order; atomics, and shuffles, which do not order memory, are taken to order it
 // - registers of A overwritten before a product's wait: they are read at the issue
-// - the tensor cores' own rounding of sums; how asynchronous work splits or overlaps; bank conflicts, spills, speed
+// - the tensor cores' own rounding of sums; how asynchronous work splits; bank conflicts, spills, speed
 // - `__shared__` variables: shared memory is all dynamic
 #pragma once
 
@@ -130,22 +133,25 @@ T __shfl_xor_sync(uint32_t mask, T value, int bits, int width = 32) {
     return emulated_shuffle("__shfl_xor_sync", mask, value, (source & -width) > (lane & -width) ? lane : source);
 }
 
+// Races are not watched for in here.
+#define EMULATED_ATOMIC __attribute__((noinline, no_sanitize("thread")))
+
 template <class T>
-T atomicAdd(T* address, T value) {
+EMULATED_ATOMIC T atomicAdd(T* address, T value) {
     emulator::maybe_pause();
     T before = *address;
     *address = before + value;
     return before;
 }
 template <class T>
-T atomicOr(T* address, T value) {
+EMULATED_ATOMIC T atomicOr(T* address, T value) {
     emulator::maybe_pause();
     T before = *address;
     *address = before | value;
     return before;
 }
 template <class T>
-T atomicMax(T* address, T value) {
+EMULATED_ATOMIC T atomicMax(T* address, T value) {
     emulator::maybe_pause();
     T before = *address;
     *address = before < value ? value : before;

@@ -53,14 +53,17 @@ void wait_while(const unsigned* counter, unsigned mask, unsigned value) {
 }
 
 static bool arrive(Barrier& barrier) {
+    bring(barrier.meeting);
     if (++barrier.arrived < barrier.expected) return false;
     barrier.arrived = 0;
     ++barrier.passed;
+    barrier.meeting.end();
     return true;
 }
 
 void wait(Barrier& barrier) {
     if (!arrive(barrier)) wait_while(&barrier.passed, ~0u, barrier.passed);
+    take(barrier.meeting);
 }
 
 const uint64_t* exchange(const char* name, uint32_t mask, uint64_t value) {
@@ -109,6 +112,7 @@ void named_barrier(uint32_t id, unsigned threads, bool waits) {
     if (barrier.expected != threads) fail("a named barrier is told different numbers of threads");
     unsigned phase = barrier.passed;
     if (!arrive(barrier) && waits) wait_while(&barrier.passed, ~0u, phase);
+    if (waits) take(barrier.meeting);
 }
 
 void cluster_arrive() {
@@ -120,6 +124,7 @@ void cluster_arrive() {
 void cluster_wait() {
     Barrier& barrier = *current->block->cluster;
     if (barrier.passed == current->cluster_phase) wait_while(&barrier.passed, ~0u, current->cluster_phase);
+    take(barrier.meeting);
 }
 
 void set_registers(int registers) {
@@ -213,7 +218,8 @@ std::string run(void (*kernel)(), dim3 grid, dim3 block, unsigned cluster, size_
         eagerness = (Eagerness)(chance() % 4);
         std::vector<Block> blocks(cluster);
         std::vector<Fiber> fibers(threads * cluster);
-        Barrier all{threads * cluster};
+        Barrier all;
+        all.expected = threads * cluster;
         memset(shared, GARBAGE, room * cluster);
         for (unsigned rank = 0; rank < cluster; ++rank) {
             unsigned number = first + rank;
@@ -238,6 +244,7 @@ std::string run(void (*kernel)(), dim3 grid, dim3 block, unsigned cluster, size_
             }
         }
         current = &fibers[0];
+        watch_cluster(blocks, fibers, shared, room);
         run_cluster(blocks, fibers);
         for (unsigned rank = 0; rank < cluster && fault.empty(); ++rank)
             for (size_t i = 0; i < GUARD; ++i)

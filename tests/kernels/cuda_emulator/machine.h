@@ -12,12 +12,14 @@
 
 #include "chance.h"
 #include "dim3.h"
+#include "races.h"
 
 namespace emulator {
 
 // Threads that wait for each other; `passed` counts the times all have come.
 struct Barrier {
     unsigned expected = 0, arrived = 0, passed = 0;
+    Meeting meeting;
 };
 
 // One of a block's 16 barriers by number; `expected` is what its first thread says.
@@ -27,10 +29,19 @@ struct NamedBarrier : Barrier {};
 struct Mbarrier {
     unsigned expected = 0, missing = 0, passed = 0;
     int64_t bytes = 0;  // expected and not come; less than 0 where they came before they were expected
+    uint32_t id = 0;    // of its clock
+    Meeting meeting;
 };
 
 struct Block;
 struct Fiber;
+
+// Where a copy of a thread writes, until the thread or a barrier has waited for it.
+struct Landing {
+    const unsigned char* to;
+    uint32_t bytes;
+    unsigned group;
+};
 
 // A copy under way, or an arrival that waits for the copies before it.
 struct Copy {
@@ -42,6 +53,8 @@ struct Copy {
     Mbarrier* barrier;    // counts the bytes, or is arrived at; or null
     unsigned char value[16];
     bool done;
+    Proxy proxy = Proxy::GENERIC;
+    std::vector<Landing> landings = {};  // of the copies before an arrival
 };
 
 struct WarpProducts;
@@ -81,7 +94,10 @@ struct Fiber {
     const unsigned* waits = nullptr;  // until *waits & mask is another than `value`
     unsigned mask = 0, value = 0;
     unsigned cluster_phase = 0;
+    uint32_t id = 0;  // in the cluster
+    Clock clock;
     std::vector<Copy> copies;
+    std::vector<Landing> landings;  // only where races are watched for
     unsigned group = 0;  // of copies, still open
     unsigned products = 0, product_group = 0;
     bool fenced = false;

@@ -28,6 +28,8 @@ struct Issued {
     uint32_t a[32][4];
     unsigned lanes = 0, group = 0;
     bool done = false;
+    Clock clock;                              // of the lanes, at the issue; where races are watched for
+    std::vector<const unsigned char*> units;  // that were read
 };
 
 struct WarpProducts {
@@ -83,18 +85,26 @@ static void load_unit(float* to, size_t step, const unsigned char* unit, Operand
 }
 
 // matrix [outer, K]: to[outer * outer_step + k * k_step] of `count` rows from `first` on.
-static void load(Block& block, float* to, size_t outer_step, size_t k_step, uint64_t descriptor, bool mn_major, unsigned first,
+static void load(Issued& issued, Block& block, float* to, size_t outer_step, size_t k_step, uint64_t descriptor, bool mn_major, unsigned first,
                  unsigned count, Operand operand) {
     Layout layout(block, descriptor, mn_major);
+    auto unit = [&](unsigned outer, unsigned inner) {
+        const unsigned char* found = layout.unit(outer, inner);
+        if (watching) {
+            watch_async_read(issued.clock, found, UNIT);
+            issued.units.push_back(found);
+        }
+        return found;
+    };
     unsigned items = operand == Operand::E4M3 ? 16 : 8;  // of a unit
     if (!mn_major) {
         for (unsigned i = 0; i < count; ++i)
             for (unsigned u = 0; u < 2; ++u)
-                load_unit(to + i * outer_step + u * items * k_step, k_step, layout.unit(first + i, u), operand);
+                load_unit(to + i * outer_step + u * items * k_step, k_step, unit(first + i, u), operand);
     } else {
         for (unsigned k = 0; k < 2 * items; ++k)
             for (unsigned i = 0; i < count; i += items)
-                load_unit(to + i * outer_step + k * k_step, outer_step, layout.unit(k, (first + i) / items), operand);
+                load_unit(to + i * outer_step + k * k_step, outer_step, unit(k, (first + i) / items), operand);
     }
 }
 
@@ -115,9 +125,9 @@ static void compute(Issued& issued, Block& block, unsigned warp) {
                     *to = p.operand == Operand::E4M3 ? e4m3_to_float(bits) : bf16_to_float(bits);
                 }
     } else {
-        load(block, &a[0][0], DEPTH, 1, p.a, p.a_mn_major, warp % 4 * ROWS, ROWS, p.operand);
+        load(issued, block, &a[0][0], DEPTH, 1, p.a, p.a_mn_major, warp % 4 * ROWS, ROWS, p.operand);
     }
-    load(block, &b[0][0], 1, WIDEST, p.b, p.b_mn_major, 0, p.width, p.operand);
+    load(issued, block, &b[0][0], 1, WIDEST, p.b, p.b_mn_major, 0, p.width, p.operand);
     for (unsigned m = 0; m < ROWS; ++m) {
         float* d = issued.flight->d[m];
         if (!p.add) std::fill(d, d + p.width, 0.0f);
@@ -170,7 +180,7 @@ void issue_product(float* sums, const Product& product) {
     unsigned index = current->products++ - products.first, lane = current->lane();
     std::shared_ptr<Flight> under_way = flight_of(products, lane, sums, product.width);
     if (index == products.issued.size()) {
-        products.issued.push_back({product, under_way ? under_way : std::make_shared<Flight>(), {}});
+        products.issued.push_back({product, under_way ? under_way : std::make_shared<Flight>(), {}, 0, 0, false, {}, {}});
         products.issued.back().flight->width = product.width;
     }
     Issued& issued = products.issued[index];
@@ -187,6 +197,7 @@ void issue_product(float* sums, const Product& product) {
                 memcpy(sums + i + e, &POISON, 4);
             }
     }
+    if (watching) issued.clock.join(current->clock);
     if (lane == 0) ++flight.under_way;
     if (++issued.lanes == 32 && eagerness == Eagerness::AT_ONCE) compute_next(products, *current->block, current->number / 32, ~0u);
 }
@@ -204,6 +215,10 @@ void wait_products(unsigned pending) {
         while (count < products.issued.size() && products.issued[count].group + pending < current->product_group) ++count;
         if (count > products.done) compute_next(products, *current->block, current->number / 32, count - products.done);
         for (unsigned i = 0; i < count; ++i) {
+            for (const unsigned char* unit : products.issued[i].units) {
+                watch_async_read(products.issued[i].clock, unit, UNIT);  // again: it may have been written since
+                watch_async_read_done(*current, unit, UNIT);
+            }
             Flight& flight = *products.issued[i].flight;
             if (--flight.under_way) continue;
             for (unsigned lane = 0; lane < 32; ++lane)

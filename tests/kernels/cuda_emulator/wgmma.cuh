@@ -14,8 +14,8 @@ void wgmma_wait() {
 }
 template <int Count>
 void wgmma_hold(float (&)[Count]) {}
-inline void fence_async_proxy() {}
-inline void fence_async_proxy_cluster() {}
+inline void fence_async_proxy() { emulator::watch_fence(); }
+inline void fence_async_proxy_cluster() { emulator::watch_fence(); }
 
 template <int Width, Major MajorA = K_MAJOR, Major MajorB = K_MAJOR>
 void wgmma_bf16(float (&sums)[Width / 2], uint64_t a, uint64_t b, bool add) {

@@ -38,7 +38,7 @@ template <class T>
 void tma_load(void* shared, const void* global, T& barrier, uint32_t bytes) {
     emulator::bulk_copy(emulator::shared_address(shared), global, bytes, emulator::shared_address(&barrier));
 }
-inline void fence_proxy_async() {}
+inline void fence_proxy_async() { emulator::watch_fence(); }
 inline void fence_barrier_init() {}
 inline void __sync_thread_partial(int id, int threads) { emulator::named_barrier(id, threads, true); }
 inline void __named_barrier_arrive(int id, int threads) { emulator::named_barrier(id, threads, false); }
