@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -36,14 +37,14 @@ def pass_configs(launch: TileLangLaunch) -> dict[str, Constant]:
 
 
 def options(configs: Mapping[str, Constant]) -> list[str]:
-    """NVRTC's, without the folders of headers. Two pass configs are the compiler's business and none of the lowering's."""
+    """NVRTC's, without the folders of headers. Three pass configs are the compiler's business and none of the lowering's."""
     found = list(_OPTIONS)
     if configs.get("tl.enable_fast_math"):
         found.append("--use_fast_math")
     level = configs.get("tl.ptxas_register_usage_level")
     if level is not None:
         found.append(f"--ptxas-options=--register-usage-level={level}")
-    return found
+    return [*found, *shlex.split(str(configs.get("tl.device_compile_flags", "")))]
 
 
 def compile_launch(launch: TileLangLaunch) -> CompiledProgram:

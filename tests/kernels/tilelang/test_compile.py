@@ -107,6 +107,7 @@ def test_pass_configs_that_are_nvrtcs_business() -> None:
     plain = options({})
     assert options({"tl.enable_fast_math": True}) == [*plain, "--use_fast_math"]
     assert options({"tl.enable_fast_math": False}) == plain
+    assert options({"tl.device_compile_flags": "-DA='1 2' -lineinfo"}) == [*plain, "-DA=1 2", "-lineinfo"]
     assert options({"tl.ptxas_register_usage_level": 3}) == [*plain, "--ptxas-options=--register-usage-level=3"]
 
 
