@@ -5,8 +5,8 @@
 // the scale inf, its own code NaN and all others zeros of the value's sign. As kernels/fp8.py and kernels/cache_rows/exact.py.
 //
 // Constants: GROUP, VALUES (8 or 16 numbers a lane), E4M3_MAX, AMAX_FLOOR_BITS (of the float32), UE8M0.
-// Source: REFERENCE §2; DeepSeek-V3.2's inference code, act_quant; the quotient: P. Markstein, "Computation of elementary functions on
-// the IBM RISC System/6000 processor", IBM J. Res. Dev. 34 (1990), theorem 8.3.
+// Source: REFERENCE §2; DeepSeek-V3.2's inference code, act_quant; the quotient: P. Markstein, "Computation of elementary functions
+// on the IBM RISC System/6000 processor", IBM J. Res. Dev. 34 (1990), theorem 8.3.
 #pragma once
 
 #include "fp8.cuh"
@@ -37,8 +37,8 @@ __device__ __forceinline__ uint32_t larger(uint32_t largest, uint32_t pair) {
     return max(max(largest, pair & 0x7fff0000u), pair << 16 & 0x7fffffffu);
 }
 
-// The IEEE quotient number / divisor from `inverse`, 1 / divisor rounded to nearest, none of them infinite: a product with the inverse and
-// what its remainder adds. Each of the 2^30 pairs of a bf16's and a float32's significands was compared with the division. Where a
+// The IEEE quotient number / divisor from `inverse`, 1 / divisor rounded to nearest, none of them infinite: a product with the inverse
+// and what its remainder adds. Each of the 2^30 pairs of a bf16's and a float32's significands was compared with the division. Where a
 // remainder loses bits the quotient is below 2^-100, and its code 0 either way.
 // A division is about ten instructions and a call for what is out of its range; this is three, and every number of a row is divided.
 __device__ __forceinline__ float quotient(float number, float divisor, float inverse) {

@@ -1,7 +1,7 @@
 // Tokens of the 656-byte cache, gathered by slot, to bf16 rows, a warp a row, in one launch.
 //
-// Contract: dequantize_kv_cache/contract.py. cache uint8 [capacity, TOKEN_BYTES], 16-byte aligned; slots [rows]; out bf16 [rows, LATENT +
-// ROPE]. A row whose slot is none is zeros. A latent dim is code · scale in float32, rounded to bf16, nearest even.
+// Contract: dequantize_kv_cache/contract.py. cache uint8 [capacity, TOKEN_BYTES], 16-byte aligned; slots [rows]; out bf16 [rows,
+// LATENT + ROPE]. A row whose slot is none is zeros. A latent dim is code · scale in float32, rounded to bf16, nearest even.
 // Layout of a token: LATENT codes, at SCALE_OFFSET float32 scales of groups of GROUP, at ROPE_OFFSET the rope dims.
 //
 // 1. A warp takes ROWS_A_WARP rows and asks for all their bytes before it works on any: VALUES codes a lane and load.
