@@ -126,6 +126,12 @@ def test_where_headers_cannot_be_kept_kernels_compile_without(monkeypatch: pytes
     assert asked == [False, True, False, False]
 
 
+def test_a_binding_that_cannot_reserve_their_memory_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "reserve_for_headers", lambda size: False)
+    headers = compiling._PrecompiledHeaders()
+    assert [headers.options() for _ in range(3)] == [[], [], []]
+
+
 def test_headers_do_not_change_the_code(program: CompiledProgram, clustered: CompiledProgram) -> None:
     again = compile_launch(scale())
     assert "using precompiled header file" in again.kernel.log
