@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AN_SM)
 #pragma unroll
         for (int piece = 0; piece < PIECES; ++piece) {
             const int place = piece * 32 + lane;
-            // Of a skipped row too: the compiler cannot know that its lanes agree, and guards each shuffle (610 instructions, not 408).
+            // Of a skipped row too: the compiler cannot know that its lanes agree and guards each shuffle: 610 instructions, not 408.
             float scale = group_scale(row.latent[piece]);
             if (row.slot < 0) continue;
             quantized(row.latent[piece], scale).store(token + place * VALUES);
