@@ -29,7 +29,7 @@ MIN_PART = 4096
 """columns below which a part of a row is not worth a block"""
 PARTS = (1, 32, 128)
 PART_WORTH_A_LAUNCH = 1 << 16
-"""columns of a block from which a second launch is worth more SMs: 3 clocks for 32 of them (docs/cuda-kernels.md) are 3.5 microseconds"""
+"""columns of a block from which more SMs are worth a second launch: 3 clocks for 32 (docs/cuda-kernels.md), 3.5 microseconds"""
 
 
 def shared_words(threads: int, radix_bits: int) -> int:
@@ -106,7 +106,7 @@ def _default_blocks(axes: Axes) -> int:
 
 
 def _default_parts(axes: Axes) -> int:
-    """More SMs than a cluster has: where half of them would idle, and a block of the cluster had 3.5 microseconds of instructions."""
+    """More SMs than a cluster has: where half of them would idle, and a block of the cluster has 3.5 microseconds of instructions."""
     blocks = _default_blocks(axes)
     if 2 * blocks * axes["rows"] > SMS or axes["s_kv"] < blocks * PART_WORTH_A_LAUNCH:
         return 1

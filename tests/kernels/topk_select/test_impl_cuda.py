@@ -189,6 +189,14 @@ def test_what_the_filters_had_no_room_for_is_found_in_the_row(deterministic):
     select(Workload.of("topk_select", few, "ragged_windows", seed=13).make_inputs(), FILTERED)
 
 
+@needs_compiler
+@by_form
+@by_config
+def test_rows_of_one_column(config, deterministic):
+    for k in (1, 3):
+        select(whole_rows(torch.tensor([[torch.nan], [-torch.inf]]), k, deterministic), config)
+
+
 ROWS = [1, 2, 3, 4, 8, 9, 16, 17, 33, 64, 66, 67, 100, 132, 133, 200, 264, 300, 528, 1024, 4096]
 COLUMNS = [1, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1 << 20]
 
