@@ -8,52 +8,30 @@ import pytest
 
 from dsabench.autotune.inspect.arch import get_arch
 from dsabench.autotune.inspect.cache import FactCache
-from dsabench.autotune.inspect.grid import Candidate, candidates
+from dsabench.autotune.inspect.grid import candidates
 from dsabench.autotune.inspect.inspecting import inspect_configs
 from dsabench.autotune.inspect.jobs import PlannedLaunch
-from dsabench.autotune.inspect.languages import TILELANG, compiler_of, language_of, launches_at_once
+from dsabench.autotune.inspect.languages import (
+    TILELANG,
+    CompilerMissingError,
+    compiler_of,
+    language_of,
+    launches_at_once,
+)
 from dsabench.autotune.inspect.pool import Limits
 from dsabench.autotune.inspect.toolchain import find_toolchain
 from dsabench.autotune.inspect.worker import exhausted
 from dsabench.bench.inspection_records import Flag, Inspection, Outcome
 from dsabench.kernels.registry import get_implementation, load_plugin
+from dsabench.kernels.tilelang import cache as cache_module
+from dsabench.kernels.tilelang import compile
 from dsabench.kernels.tilelang.cache import cached_program, kernel_key
+from dsabench.kernels.tilelang.headers import TileLangMissingError
 from dsabench.kernels.workload import Workload
 
 PLUGIN = str(Path(__file__).with_name("tilelang_plugin.py"))
 ARCH = get_arch("sm_90a")
 WORKLOAD = Workload.of("topk_select", {})
-HIDING = """
-import importlib.metadata
-from importlib.metadata import PackageNotFoundError, version
-
-def hidden(name):
-    if name == "tilelang":
-        raise PackageNotFoundError(name)
-    return version(name)
-
-importlib.metadata.version = hidden
-import dsabench
-
-@dsabench.implementation("topk_select", devices="cpu")
-def hides(inputs, outputs, config):
-    ...
-"""
-"""A plugin for the workers, which then find no TileLang."""
-
-
-def inspect(
-    listed: list[Candidate], plugins: tuple[str, ...], launch_cache: Path | None, left_out: list[tuple[Candidate, str]]
-) -> list[Inspection]:
-    toolchain = find_toolchain()
-    return list(
-        inspect_configs(
-            *(listed, ARCH, toolchain, FactCache(None, ARCH, toolchain), 1, plugins),
-            limits=Limits(120.0, 2 * 2**30),
-            launch_cache=launch_cache,
-            on_left_out=lambda candidate, why: left_out.append((candidate, why)),
-        )
-    )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +45,13 @@ def kinds(cache: Path) -> dict[str, Inspection]:
     load_plugin(PLUGIN)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DSABENCH_CACHE_DIR", str(cache))
-        found = inspect(candidates([WORKLOAD], ["tilelang_kinds"]), (PLUGIN,), cache / "triton", [])
+        toolchain = find_toolchain()
+        listed = candidates([WORKLOAD], ["tilelang_kinds"])
+        facts, limits = FactCache(None, ARCH, toolchain), Limits(120.0, 2 * 2**30)
+        each = inspect_configs(
+            listed, ARCH, toolchain, facts, 1, (PLUGIN,), limits=limits, launch_cache=cache / "triton"
+        )
+        found = list(each)
     return {str(inspection.config["KIND"]): inspection for inspection in found}
 
 
@@ -127,15 +111,22 @@ def test_what_was_inspected_is_what_a_launch_loads(
     assert cached_program(kernel_key(other)) is None  # it did not compile
 
 
-def test_without_tilelang_it_is_said_in_one_line(tmp_path: Path) -> None:
+def test_without_tilelang_or_headers_it_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     load_plugin(PLUGIN)
-    hiding = tmp_path / "hiding.py"
-    hiding.write_text(HIDING)
-    left_out: list[tuple[Candidate, str]] = []
-    listed = candidates([WORKLOAD], ["tilelang_kinds"], [{"KIND": "copy"}])
-    assert inspect(listed, (str(hiding), PLUGIN), None, left_out) == []
-    ((_, why),) = left_out
-    assert why == "TileLang is not installed: pip install 'dsabench[tilelang]'"
+    plan = get_implementation("topk_select", "tilelang_kinds").plan
+    assert plan is not None
+    (launch,) = plan(None, (), {"KIND": "copy"})
+    compiler = compiler_of(TILELANG, ARCH, find_toolchain(), 60.0, None)
+
+    def missing() -> None:
+        raise TileLangMissingError("TileLang is not installed: pip install it")
+
+    monkeypatch.setattr(compile, "include_folders", missing)
+    with pytest.raises(CompilerMissingError, match=r"^TileLang is not installed: pip install it$"):
+        compiler.compile(launch, publish=False)
+    monkeypatch.setattr(cache_module, "tilelang_version", missing)
+    with pytest.raises(CompilerMissingError, match=r"^TileLang is not installed: pip install it$"):
+        compiler.planned(launch)
 
 
 def test_nvrtcs_word_for_memory_that_ran_out() -> None:
