@@ -52,7 +52,7 @@ __device__ __forceinline__ void wait_for_tile(Shared& shared, int t) {
     fence_peer_stores();
 }
 
-// The first Q_PANELS panels of Q, as the left operand in registers: 16 a panel, which save shared memory a quarter of the panel's reads.
+// The first Q_PANELS panels of Q as the left operand in registers, 16 a panel: shared memory is read for the right one only.
 struct HeldQueries {
     uint32_t words[Q_PANELS > 0 ? Q_PANELS : 1][4][4];
 
@@ -108,10 +108,10 @@ struct Softmax {
     float maximum[2] = {no_score(), no_score()};  // base 2, up to SLACK below the largest score
     float total[2] = {0.0f, 0.0f};            // this thread's columns only
 
-    // Scores of a tile, unscaled, to weights in bf16 pairs: word 2 j + i of row i, columns of the j-th eight. decay: what to multiply by
-    // what was summed so far. Scores without a token (bias -infinity) weigh 0.
-    __device__ __forceinline__ void update(float (&scores)[BLOCK_KV / 2], const float* bias, float scale, uint32_t (&weights)[BLOCK_KV / 4],
-                                           float (&decay)[2]) {
+    // Scores of a tile, unscaled, to weights in bf16 pairs: word 2 j + i of row i, columns of the j-th eight. decay: of what
+    // was summed so far. Scores without a token (bias -infinity) weigh 0.
+    __device__ __forceinline__ void update(float (&scores)[BLOCK_KV / 2], const float* bias, float scale,
+                                           uint32_t (&weights)[BLOCK_KV / 4], float (&decay)[2]) {
         float largest[2] = {no_score(), no_score()};
 #pragma unroll
         for (int j = 0; j < BLOCK_KV / 8; ++j) {

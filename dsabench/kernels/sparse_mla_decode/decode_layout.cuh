@@ -1,8 +1,8 @@
 // What a block of `attend_split` holds in shared memory, and who waits for whom.
 //
-// A tile is BLOCK_KV tokens in bf16, as PANELS panels of 64 columns: a panel is BLOCK_KV rows of 128 bytes in the 128-byte swizzle, which
-// wgmma reads with tokens as rows (K of Q·Kᵀ) and with columns as rows (V of P·V). Q lies in panels of its BLOCK_H heads likewise.
-// Panel 2g has the even, panel 2g + 1 the odd dims of group g (GROUP dims that share a scale), panel PANELS - 1 the rope dims in order:
+// A tile is BLOCK_KV tokens in bf16, as PANELS panels of 64 columns: a panel is BLOCK_KV rows of 128 bytes in the 128-byte swizzle,
+// which wgmma reads with tokens as rows (K of Q·Kᵀ) and with columns as rows (V of P·V). Q lies in panels of its heads likewise.
+// Panel 2g has the even, panel 2g + 1 the odd dims of group g (GROUP dims that share a scale), the last panel the rope dims in order:
 // column c of panel 2g + p is dim GROUP·g + 2c + p. Q·Kᵀ does not see the order of the dims; of the output it gives one thread four
 // consecutive dims in panels 2g and 2g + 1; and four codes of a 32-bit word become two pairs of bf16 without a byte permutation.
 //

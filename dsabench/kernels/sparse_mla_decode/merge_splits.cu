@@ -14,7 +14,8 @@
 constexpr int THREADS = LATENT / 4;
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-merge_splits(const float* partial_out, const float* partial_lse, const float* sink, uint16_t* out, float* lse, int splits, int rows, int heads) {
+merge_splits(const float* partial_out, const float* partial_lse, const float* sink, uint16_t* out, float* lse, int splits, int rows,
+             int heads) {
     int row = blockIdx.x;
     float maximum = no_score();
     for (int split = 0; split < splits; ++split) maximum = fmaxf(maximum, __ldg(partial_lse + (int64_t)split * rows + row));

@@ -17,8 +17,8 @@ struct Entries {
     __device__ __forceinline__ int at(uint32_t i) const { return first + i < stop ? __ldg(indices + first + i) : -1; }
 };
 
-// A token of the cache as one of its eight lanes sees it: lane `part` has 16 codes of each group, all scales, and 8 rope dims. Where there
-// is none, scales and rope are zeros, and the codes, which are finite whatever they hold, those of slot 0.
+// A token of the cache as one of its eight lanes sees it: lane `part` has 16 codes of each group, all scales, and 8 rope dims. Where
+// there is none, scales and rope are zeros, and the codes, which are finite whatever they hold, those of slot 0.
 struct Token {
     bool valid;
     const unsigned char *bytes, *part_bytes;
@@ -26,8 +26,8 @@ struct Token {
     __device__ __forceinline__ Token(const unsigned char* cache, int index, uint32_t slots, int part)
         : valid((uint32_t)index < slots), bytes(cache + (int64_t)(valid ? index : 0) * TOKEN_BYTES), part_bytes(bytes + 16 * part) {}
     __device__ __forceinline__ uint4 codes(int group) const { return __ldg((const uint4*)(part_bytes + GROUP * group)); }
-    __device__ __forceinline__ uint4 scales() const { return valid ? __ldg((const uint4*)(bytes + SCALE_OFFSET)) : uint4{0, 0, 0, 0}; }
-    __device__ __forceinline__ uint4 rope() const { return valid ? __ldg((const uint4*)(part_bytes + ROPE_OFFSET)) : uint4{0, 0, 0, 0}; }
+    __device__ __forceinline__ uint4 scales() const { return valid ? __ldg((const uint4*)(bytes + SCALE_OFFSET)) : uint4{}; }
+    __device__ __forceinline__ uint4 rope() const { return valid ? __ldg((const uint4*)(part_bytes + ROPE_OFFSET)) : uint4{}; }
 };
 
 // What a lane has gathered of a token.
@@ -83,12 +83,13 @@ __device__ __forceinline__ void dequantize(Gathered& g, const Token& next, const
     g.valid = next.valid;
 }
 
-// Fills tiles 0 to `tiles` - 1 of the entries, as they become free; all warps of the producers call it. `warp`: 0 to PRODUCER_WARPS - 1.
+// Fills tiles 0 to `tiles` - 1 of the entries, as they become free; all producers call it. `warp`: 0 to PRODUCER_WARPS - 1.
 // GATHERS tokens of a lane are on their way, and the index of the one after them.
-__device__ __forceinline__ void produce_tiles(Shared& shared, const unsigned char* cache, const Entries& entries, int tiles, int warp) {
+__device__ __forceinline__ void produce_tiles(Shared& shared, const unsigned char* cache, const Entries& entries, int tiles,
+                                              int warp) {
     constexpr int STEPS = OWN_TOKENS / (4 * PRODUCER_WARPS);  // of a warp, a tile; four tokens each
     constexpr uint32_t PEER_BYTES = (BLOCK_KV - OWN_TOKENS) * (TILE_BYTES / BLOCK_KV + sizeof(float));
-    static_assert(STEPS % GATHERS == 0, "a step's registers are known where it is compiled");
+    static_assert(STEPS % GATHERS == 0, "registers have no index at run time");
     int lane = threadIdx.x % 32, part = lane % 8;
     uint32_t rank = BLOCKS_A_TILE > 1 ? cluster_rank() : 0;
     int first_token = rank * OWN_TOKENS + warp * 4 * STEPS + lane / 8;
@@ -109,23 +110,26 @@ __device__ __forceinline__ void produce_tiles(Shared& shared, const unsigned cha
             peer_bias = map_shared(shared.bias[stage], rank ^ 1);
         }
         mbarrier_wait(&shared.free[stage], parity_of(t) ^ 1);
+#pragma unroll 1
+        for (int first = 0; first < STEPS; first += GATHERS) {
 #pragma unroll
-        for (int i = 0; i < STEPS; ++i) {
-            Gathered& g = gathered[i % GATHERS];
-            Token next(cache, index, entries.slots, part);
-            index = index_of(t * STEPS + i + GATHERS + 1);
-            int token = first_token + 4 * i;
-            if (part == 0) {
-                float bias = g.valid ? 0.0f : no_score();
-                shared.bias[stage][token] = bias;
-                if constexpr (BLOCKS_A_TILE > 1) store_async(peer_bias + 4 * token, __float_as_uint(bias), tile.peer_full);
+            for (int i = 0; i < GATHERS; ++i) {
+                Gathered& g = gathered[i];
+                Token next(cache, index, entries.slots, part);
+                index = index_of(t * STEPS + first + i + GATHERS + 1);
+                int token = first_token + 4 * (first + i);
+                if (part == 0) {
+                    float bias = g.valid ? 0.0f : no_score();
+                    shared.bias[stage][token] = bias;
+                    if constexpr (BLOCKS_A_TILE > 1) store_async(peer_bias + 4 * token, __float_as_uint(bias), tile.peer_full);
+                }
+                uint32_t at = swizzled(token, 16 * part);
+                Destination to = {tile.own + at, tile.peer + at, tile.peer_full};
+                if (__any_sync(ALL_LANES, g.has_large_scale()))
+                    dequantize<true>(g, next, to);
+                else
+                    dequantize<false>(g, next, to);
             }
-            uint32_t at = swizzled(token, 16 * part);
-            Destination to = {tile.own + at, tile.peer + at, tile.peer_full};
-            if (__any_sync(ALL_LANES, g.has_large_scale()))
-                dequantize<true>(g, next, to);
-            else
-                dequantize<false>(g, next, to);
         }
         fence_async_proxy();
         __syncwarp();

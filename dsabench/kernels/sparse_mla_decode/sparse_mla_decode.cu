@@ -37,7 +37,9 @@ struct Work {
     int query, first_head, heads, last_head;  // heads: of all queries; the block has first_head to last_head - 1
 
     __device__ __forceinline__ Work(int heads)
-        : query(heads > BLOCK_H ? blockIdx.x / 2 : blockIdx.x), first_head(heads > BLOCK_H ? blockIdx.x % 2 * BLOCK_H : 0), heads(heads),
+        : query(heads > BLOCK_H ? blockIdx.x / 2 : blockIdx.x),
+          first_head(heads > BLOCK_H ? blockIdx.x % 2 * BLOCK_H : 0),
+          heads(heads),
           last_head(min(heads, first_head + BLOCK_H)) {}
     // Of q, and without PARTIAL of out and lse.
     __device__ __forceinline__ int64_t row() const { return (int64_t)query * heads + first_head; }
@@ -75,20 +77,19 @@ __device__ __forceinline__ void load_queries(unsigned char* panels, const uint16
 }
 
 // One warpgroup's half of the output, four dims of a thread at a time.
-__device__ __forceinline__ void store_out(Out* out, const Work& work, const Place& place, int half, const float (&sums)[OUT_COLUMNS / 2],
-                                          const float (&factor)[2]) {
-    out += work.out_row() * LATENT;
+__device__ __forceinline__ void store_out(Out* out, const Work& work, const Place& place, int half,
+                                          const float (&sums)[OUT_COLUMNS / 2], const float (&factor)[2]) {
+    Out* first = out + (work.out_row() + place.row) * LATENT + half * OUT_COLUMNS + 2 * place.column;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-        int row = place.row + 8 * i;
-        if (work.first_head + row >= work.last_head) continue;
+        if (work.first_head + place.row + 8 * i >= work.last_head) continue;
 #pragma unroll
         for (int block = 0; block < OUT_COLUMNS / 16; ++block) {  // eight columns of an even panel and of the odd one after it
             int group = block / 8, eight = block % 8;
             const float* even = sums + 4 * (16 * group + eight) + 2 * i;
             const float* odd = even + 4 * 8;
             float f = factor[i];
-            Out* to = out + (int64_t)row * LATENT + half * OUT_COLUMNS + GROUP * group + 16 * eight + 2 * place.column;
+            Out* to = first + 8 * i * LATENT + GROUP * group + 16 * eight;
 #if PARTIAL
             *(float4*)to = make_float4(even[0] * f, odd[0] * f, even[1] * f, odd[1] * f);
 #else

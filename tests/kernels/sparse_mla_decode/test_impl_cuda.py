@@ -165,20 +165,18 @@ def planned(config: Config, h_q: int) -> list[CudaLaunch]:
     return list(IMPLEMENTATION.plan(inputs, OP.empty_outputs(inputs), config))
 
 
-def distinct_launches() -> dict[str, CudaLaunch]:
-    """Every kernel that a config compiles to, by its constants."""
-    found = {}
+def distinct_launches() -> list[CudaLaunch]:
+    """Of every combination of tunables but NUM_SPLITS, of which every other one splits: `inspect` has them all, at 2.5 s each."""
     axes = OP.complete_axes({"h_q": 128, "topk": 256})
-    for config in IMPLEMENTATION.configs():
-        if IMPLEMENTATION.constraint(config, axes) is None and config["NUM_SPLITS"] <= 2:
-            for launch in planned(config, 128):
-                found[f"{launch.source.entry} {launch.cluster} {sorted(launch.constants.items())}"] = launch
-    return found
+    configs = [config for config in IMPLEMENTATION.configs() if config["NUM_SPLITS"] == 1]
+    legal = [config for config in configs if IMPLEMENTATION.constraint(config, axes) is None]
+    launches = [launch for i, c in enumerate(legal) for launch in planned({**c, "NUM_SPLITS": 1 + i % 2}, 128)]
+    return list({str((launch.source, launch.cluster, launch.constants)): launch for launch in launches}.values())
 
 
 def test_every_config_compiles_to_wgmma_without_spills_and_can_launch():
-    launches = list(distinct_launches().values())
-    assert len(launches) == 10 + 1
+    launches = distinct_launches()
+    assert len(launches) == 5 + 1
     kernels = [compile_launch(launch) for launch in launches]
     codes = [kernel_code(kernel.cubin, kernel.entry) for kernel in kernels]
     nvdisasm = find_toolchain().paths["nvdisasm"]
