@@ -54,6 +54,8 @@ def constraint(config: Config, axes: Axes) -> str | None:
     tiles = -(-axes["topk"] // block_n)
     if block_n == 64 and stages > 2:
         return f"{stages} tiles of 64 keys do not fit in shared memory beside the queries"
+    if block_n == 32 and stages == 2:
+        return "two tiles of 32 keys are no more ahead than one of 64, and dequantizing them spills 8 bytes a thread at 16 heads"
     if splits > tiles:
         return f"{splits} splits have only {tiles} tiles of {block_n} keys to share"
     return None
