@@ -64,7 +64,7 @@ def _headers() -> Path:
 
 @functools.cache
 def _machine() -> Path:
-    """The emulator itself, compiled once, as one file: most of it is the standard headers."""
+    """The emulator itself, compiled once, as one file: most of the time goes to the standard headers."""
     whole, compiled = (Path(_folder().name) / name for name in ("machine.cpp", "machine.o"))
     whole.write_text("".join(f'#include "{source}"\n' for source in sorted(HERE.glob("*.cpp"))))
     _run("-O3", "-march=native", "-c", whole, "-o", compiled)

@@ -17,13 +17,12 @@ SOURCE = TileLangSource(Path(__file__).with_name("emulated_program.py"), "attend
 M, N, D, TILES = 64, 64, 128, 3
 
 
-@pytest.mark.parametrize("stages", [1, 2])
-def test_attention_over_fp8_keys(stages: int) -> None:
-    generator = torch.Generator().manual_seed(stages)
+def test_attention_over_fp8_keys() -> None:
+    generator = torch.Generator().manual_seed(3)
     q, v = (torch.randn(rows, D, generator=generator).bfloat16() for rows in (M, TILES * N))
     q8, k8 = (torch.randn(rows, D, generator=generator).to(torch.float8_e4m3fn) for rows in (M, TILES * N))
     scale = torch.rand(TILES * N, generator=generator) + 0.5
-    constants = {"M": M, "N": N, "D": D, "TILES": TILES, "STAGES": stages}
+    constants = {"M": M, "N": N, "D": D, "TILES": TILES, "STAGES": 2}
     keys = (k8.float() * scale[:, None]).bfloat16().double()
     scores = q.double() @ keys.T
     expected = scores.bfloat16().double() @ v.double()

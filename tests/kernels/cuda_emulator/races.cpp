@@ -8,6 +8,7 @@ namespace emulator {
 
 constexpr uint32_t NOBODY = ~0u, UNDER_WAY = ~0u - 1;
 constexpr size_t MOST_MBARRIERS = 128;  // of a cluster
+constexpr size_t MOST_THREADS = 4096;   // of a cluster: 140 MB of clocks
 
 struct Access {
     uint32_t writer = NOBODY, written = 0;
@@ -37,6 +38,7 @@ void Meeting::end() {
 
 void watch_cluster(std::vector<Block>& blocks, std::vector<Fiber>& fibers, unsigned char* shared, size_t room) {
     if (!watching) return;
+    if (fibers.size() > MOST_THREADS) return fail("races are watched for in clusters of up to 4096 threads");
     threads = fibers.size();
     mbarriers = 0;
     first_byte = shared;
