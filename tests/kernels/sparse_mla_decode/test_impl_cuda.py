@@ -36,7 +36,8 @@ def inputs_of(axes: dict[str, int], distribution: str = "normal", seed: int = 5)
 
 def run(inputs: Inputs, config: Config, seed: int = 0) -> Outputs:
     outputs = poisoned_outputs(OP, inputs)
-    emulate(IMPLEMENTATION.plan(inputs, outputs, IMPLEMENTATION.check_config(config, OP.axes_of(inputs))), seed)
+    full = IMPLEMENTATION.check_config(config, OP.axes_of(inputs))
+    emulate(IMPLEMENTATION.plan(inputs, outputs, full), seed, races=True)
     return outputs
 
 
@@ -53,7 +54,6 @@ def attend(inputs: Inputs, config: Config, seed: int = 0) -> Outputs:
 def test_every_distribution_passes_the_check(distribution):
     seed = len(distribution)
     attend(inputs_of(SMALL, distribution), ALONE, seed)
-    attend(inputs_of(SMALL, distribution), ALONE_SPLIT, seed)
     attend(inputs_of({**SMALL, "h_q": 72}, distribution), PAIR_SPLIT, seed)
 
 
