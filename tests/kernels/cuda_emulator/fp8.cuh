@@ -10,7 +10,8 @@ inline uint32_t pack_bf16x2(float low, float high) {
 }
 inline float2 unpack_bf16x2(uint32_t pair) { return {emulator::bf16_to_float(pair), emulator::bf16_to_float(pair >> 16)}; }
 inline uint32_t e4m3x2_to_f16x2(uint16_t pair) {
-    uint32_t low = emulator::float_to_f16(emulator::e4m3_to_float(pair)), high = emulator::float_to_f16(emulator::e4m3_to_float(pair >> 8));
+    uint32_t low = emulator::float_to_f16(emulator::e4m3_to_float(pair));
+    uint32_t high = emulator::float_to_f16(emulator::e4m3_to_float(pair >> 8));
     return low | high << 16;
 }
 inline float2 f16x2_to_floats(uint32_t halves) { return {emulator::f16_to_float(halves), emulator::f16_to_float(halves >> 16)}; }

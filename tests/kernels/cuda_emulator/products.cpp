@@ -85,8 +85,8 @@ static void load_unit(float* to, size_t step, const unsigned char* unit, Operand
 }
 
 // matrix [outer, K]: to[outer * outer_step + k * k_step] of `count` rows from `first` on.
-static void load(Issued& issued, Block& block, float* to, size_t outer_step, size_t k_step, uint64_t descriptor, bool mn_major, unsigned first,
-                 unsigned count, Operand operand) {
+static void load(Issued& issued, Block& block, float* to, size_t outer_step, size_t k_step, uint64_t descriptor, bool mn_major,
+                 unsigned first, unsigned count, Operand operand) {
     Layout layout(block, descriptor, mn_major);
     auto unit = [&](unsigned outer, unsigned inner) {
         const unsigned char* found = layout.unit(outer, inner);
@@ -166,7 +166,8 @@ static void compare(const Product& p) {
     Signature mine{p.registers ? 0 : p.a, p.b, what};
     if (current->products == before.size()) before.push_back(mine);
     const Signature& first = before[current->products];
-    if (first.a != mine.a || first.b != mine.b || first.what != mine.what) fail("wgmma: threads of a warpgroup issue different products");
+    if (first.a != mine.a || first.b != mine.b || first.what != mine.what)
+        fail("wgmma: threads of a warpgroup issue different products");
 }
 
 void products_fence() { current->fenced = true; }
@@ -223,7 +224,8 @@ void wait_products(unsigned pending) {
             if (--flight.under_way) continue;
             for (unsigned lane = 0; lane < 32; ++lane)
                 for (unsigned s = 0; s < flight.width / 2; ++s) {
-                    if (memcmp(flight.sums[lane] + s, &POISON, 4)) fail("wgmma: accumulators are written while products are under way");
+                    if (memcmp(flight.sums[lane] + s, &POISON, 4))
+                        fail("wgmma: accumulators are written while products are under way");
                     flight.sums[lane][s] = flight.d[row_of(lane, s / 2)][column_of(lane, s / 2) + s % 2];
                 }
         }

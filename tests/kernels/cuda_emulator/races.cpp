@@ -154,7 +154,8 @@ void watch_async_read(const Clock& reader, const void* from, size_t bytes) {
         const Access& one = access[i];
         check(reader, one, false, (const unsigned char*)from + i);
         if (one.writer != NOBODY && one.proxy == Proxy::GENERIC && one.written > reader.fenced[one.writer])
-            race("no fence.proxy.async stands between an asynchronous read and the write of", one.writer, (const unsigned char*)from + i);
+            race("no fence.proxy.async stands between an asynchronous read and the write of", one.writer,
+                 (const unsigned char*)from + i);
     }
 }
 

@@ -1,6 +1,6 @@
 // Asynchronous copies (PTX ISA, "cp.async" and "cp.async.bulk"). What they write may be read after a wait only:
-// - `copy_async`: by the thread itself, of its groups (`copy_async_commit`, `copy_async_wait`); by others after a barrier that follows,
-//   or that counts it (`copy_async_arrive`). It belongs to the generic proxy: a wgmma needs `fence_async_proxy` after the wait.
+// - `copy_async`: by the thread itself, of its groups (`copy_async_commit`, `copy_async_wait`); by others after a barrier behind
+//   that, or one that counts it (`copy_async_arrive`). It belongs to the generic proxy: a wgmma needs `fence_async_proxy` after it.
 // - bulk copies: by whoever waits for the barrier that counts their bytes. They belong to the asynchronous proxy.
 #pragma once
 

@@ -66,7 +66,8 @@ __device__ __forceinline__ void wgmma_bf16(float (&sums)[Width / 2], uint64_t a,
     static_assert(Width == 16 || Width == 32 || Width == 64 || Width == 128 || Width == 256, "the widths written out here");
 #define PRODUCT(N, COUNT, OPERANDS, WHEN, LAST) \
     if constexpr (Width == N) \
-    WGMMA("m64n" #N "k16.f32.bf16.bf16", COUNT, OPERANDS, WHEN, LAST, "l"(a), "l"(b), "r"((int)add), "n"(int(MajorA)), "n"(int(MajorB)))
+    WGMMA("m64n" #N "k16.f32.bf16.bf16", COUNT, OPERANDS, WHEN, LAST, "l"(a), "l"(b), "r"((int)add), "n"(int(MajorA)), \
+          "n"(int(MajorB)))
     PRODUCT(16, 8, "%8, %9", "%10", ", %11, %12");
     PRODUCT(32, 16, "%16, %17", "%18", ", %19, %20");
     PRODUCT(64, 32, "%32, %33", "%34", ", %35, %36");
