@@ -165,7 +165,7 @@ attend_split(const uint16_t* q, const unsigned char* cache, const int* indices, 
         warp_arrive(&shared.weights_full);
         store_out(out, work, place, 0, sums, factor);
     } else {
-        raise_registers<SECOND_REGISTERS>();
+        lower_registers<SECOND_REGISTERS>();  // of the 168 that each starts with
         load_queries(shared.q, q, work);
         Place place;
         float sums[OUT_COLUMNS / 2] = {};

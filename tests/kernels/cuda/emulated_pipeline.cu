@@ -8,7 +8,7 @@
 #include "wgmma.cuh"
 
 enum Fault { NONE, READY_BEFORE_DATA, FREE_BEFORE_WAIT, WRONG_PARITY, NO_WAIT, TOO_FEW_ARRIVALS, BYTES_NOT_EXPECTED, NO_FENCE,
-             LATE_RESCALE, NO_PROXY_FENCE, NO_BARRIER };
+             LATE_RESCALE, NO_PROXY_FENCE, NO_BARRIER, RAISED_TO_LESS };
 
 constexpr int TILE = 64 * 128;  // bytes: 64 rows of 64 bf16
 constexpr int STAGES = 2;
@@ -58,7 +58,10 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(192
         }
         copy_async_wait<0>();
     } else {
-        raise_registers<232>();
+        if (fault == RAISED_TO_LESS)
+            raise_registers<232>();
+        else
+            raise_registers<256>();
         float sums[32] = {};
         for (int tile = 0; tile < tiles; ++tile) {
             int stage = tile % STAGES, parity = tile / STAGES % 2;

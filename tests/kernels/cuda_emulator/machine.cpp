@@ -127,9 +127,16 @@ void cluster_wait() {
     take(barrier.meeting);
 }
 
-void set_registers(int registers) {
+void set_registers(int registers, bool raise) {
     exchange("setmaxnreg", 0xffffffffu, registers);
-    if (current->lane() == 0) current->warp().registers.push_back(registers);
+    if (current->lane() != 0) return;
+    std::vector<int>& asked = current->warp().registers;
+    // What a kernel compiled for one block an SM starts with, as ptxas gives it.
+    int share = std::min<unsigned>(REGISTER_FILE / (32 * current->block->warps.size()) / 8 * 8, 256);
+    int before = asked.empty() ? share : asked.back();
+    if (raise ? registers < before : registers > before)
+        fail("setmaxnreg raises to " + std::to_string(registers) + " from " + std::to_string(before) + ", or lowers to more");
+    asked.push_back(registers);
 }
 
 static void check_registers(const Block& block) {

@@ -140,7 +140,7 @@ unsigned char* pointer_at(uint32_t address, size_t bytes);
 void named_barrier(uint32_t id, unsigned threads, bool waits);
 void cluster_arrive();
 void cluster_wait();
-void set_registers(int registers);
+void set_registers(int registers, bool raise);
 
 // Runs a kernel for every thread of a grid, in an order of turns drawn from the seed. Returns "" or what went wrong.
 std::string run(void (*kernel)(), dim3 grid, dim3 block, unsigned cluster, size_t shared_bytes, unsigned seed);

@@ -7,11 +7,12 @@
 template <int Registers>
 void raise_registers() {
     static_assert(Registers >= 24 && Registers <= 256 && Registers % 8 == 0, "what setmaxnreg takes");
-    emulator::set_registers(Registers);
+    emulator::set_registers(Registers, true);
 }
 template <int Registers>
 void lower_registers() {
-    raise_registers<Registers>();
+    static_assert(Registers >= 24 && Registers <= 256 && Registers % 8 == 0, "what setmaxnreg takes");
+    emulator::set_registers(Registers, false);
 }
 template <int Threads>
 void named_barrier_sync(uint32_t id) {

@@ -57,11 +57,12 @@ inline int get_warp_group_idx() { return emulator::current->number / 128; }
 template <uint32_t Registers>
 void warpgroup_reg_alloc() {
     static_assert(Registers >= 24 && Registers <= 256 && Registers % 8 == 0, "what setmaxnreg takes");
-    emulator::set_registers(Registers);
+    emulator::set_registers(Registers, true);
 }
 template <uint32_t Registers>
 void warpgroup_reg_dealloc() {
-    warpgroup_reg_alloc<Registers>();
+    static_assert(Registers >= 24 && Registers <= 256 && Registers % 8 == 0, "what setmaxnreg takes");
+    emulator::set_registers(Registers, false);
 }
 
 }  // namespace tl
