@@ -52,7 +52,7 @@ def test_json_rows(document: dict[str, Any]) -> None:
     assert document["schema"] == 1
     assert document["command"] == "inspect"
     assert document["arch"] == "sm_90a"
-    assert set(document["versions"]) == {"dsabench", "triton", "nvrtc", "ptxas", "cuobjdump", "nvdisasm"}
+    assert set(document["versions"]) == {"dsabench", "triton", "nvrtc", "tilelang", "ptxas", "cuobjdump", "nvdisasm"}
     assert document["sources"]["topk_select/kinds"]["hardware"] == "unverified on hardware"
     (summary,) = document["summary"]
     assert summary["configs"] == len(document["rows"])
