@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from dsabench.kernels.cuda.source import Argument, Products
 from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.indexer_logits.impl_triton import KV_TILES, default_kv_tiles, kv_tiles_reason
 from dsabench.kernels.op import Axes, Outputs
+from dsabench.kernels.tilelang.alignment import aligned
 from dsabench.kernels.tilelang.implementation import tilelang_implementation
 from dsabench.kernels.tilelang.launch import TileLangLaunch, TileLangSource
 
@@ -60,11 +60,6 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[TileLangLaunc
     grid = (-(-s_q // block_q), -(-s_kv // (block_kv * kv_tiles)))
     products = products_of(block_kv, block_q * h, dim)
     return [TileLangLaunch(SOURCE, grid, arguments, constants, products, stages, PASS_CONFIGS)]
-
-
-def aligned(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor, or a copy where it begins elsewhere than at a multiple of 16 bytes of its storage, as a slice of windows may."""
-    return tensor if tensor.storage_offset() * tensor.itemsize % 16 == 0 else tensor.clone()
 
 
 def products_of(keys: int, columns: int, dim: int) -> Products:

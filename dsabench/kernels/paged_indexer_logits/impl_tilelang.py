@@ -16,12 +16,12 @@ from dsabench.kernels.indexer_logits.impl_tilelang import (
     MAX_COLUMNS,
     MAX_SCORES,
     PASS_CONFIGS,
-    aligned,
     products_of,
     smallest_tile,
 )
 from dsabench.kernels.indexer_logits.impl_triton import KV_TILES, default_kv_tiles, kv_tiles_reason
 from dsabench.kernels.op import Axes, Outputs
+from dsabench.kernels.tilelang.alignment import aligned
 from dsabench.kernels.tilelang.implementation import tilelang_implementation
 from dsabench.kernels.tilelang.launch import TileLangLaunch, TileLangSource
 

@@ -12,6 +12,7 @@ import torch
 from dsabench.kernels.cuda.source import Argument
 from dsabench.kernels.implementation import Config, ConfigValue, Tunable
 from dsabench.kernels.op import Axes, Outputs
+from dsabench.kernels.tilelang.alignment import aligned
 from dsabench.kernels.tilelang.implementation import tilelang_implementation
 from dsabench.kernels.tilelang.launch import TileLangLaunch, TileLangSource
 
@@ -53,8 +54,8 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[TileLangLaunc
         "DETERMINISTIC": inputs.deterministic,
     }
     sizes: dict[str, Argument] = {"rows": np.int32(rows), "k": np.int32(k)}
-    windows: dict[str, Argument] = {"starts": inputs.starts, "ends": inputs.ends}
-    scores: dict[str, Argument] = {"logits": inputs.logits, "width": np.int32(width)}
+    windows: dict[str, Argument] = {"starts": aligned(inputs.starts), "ends": aligned(inputs.ends)}
+    scores: dict[str, Argument] = {"logits": aligned(inputs.logits), "width": np.int32(width)}
     if splits == 1:
         arguments = sizes | windows | scores | {"out": outputs[0]}
         return [TileLangLaunch(ROWS, (rows,), arguments, constants, pass_configs=PASS_CONFIGS)]

@@ -235,7 +235,9 @@ def test_what_is_not_in_the_space() -> None:
 
 def test_an_op_without_a_compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dsabench.autotune.inspect.grid.compiled_implementations", lambda op: [])
-    with pytest.raises(GridError, match=r"op topk_select has no implementation that inspect can compile \(it has .*cpu"):
+    with pytest.raises(
+        GridError, match=r"op topk_select has no implementation that inspect can compile \(it has .*cpu"
+    ):
         candidates([WORKLOAD])
 
 
