@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +15,8 @@ import pytest
 import torch
 
 from dsabench.kernels.cuda.source import Argument, CudaLaunch, CudaSource
+from tests.kernels.emulator_parts import COMPILER, KERNEL_FLAGS, emulator_parts, gcc
 
-HERE = Path(__file__).parent / "cuda_emulator"
-INCLUDE = Path(__file__).parents[2] / "dsabench" / "kernels" / "cuda" / "include"
-COMPILER = shutil.which("g++")
 needs_compiler = pytest.mark.skipif(
     COMPILER is None, reason="the kernels' emulation is compiled by g++, which is not here"
 )
@@ -45,42 +41,17 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="dsabench-emulated-")
 
 
-def _run(*command: object) -> None:
-    done = subprocess.run([str(COMPILER), "-std=c++20", "-fPIC", "-D_FORTIFY_SOURCE=0", "-w", *map(str, command)],
-                          capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-
-
-@functools.cache
-def _headers() -> Path:
-    """A folder of the package's headers and the emulator's over them: an `#include` in quotes looks beside the including file
-    first."""
-    folder = Path(_folder().name) / "include"
-    folder.mkdir()
-    for header in (*INCLUDE.glob("*.cuh"), *HERE.glob("*.cuh"), *HERE.glob("*.h")):
-        shutil.copy(header, folder)
-    return folder
-
-
-@functools.cache
-def _machine() -> Path:
-    """The emulator itself, compiled once, as one file: most of the time goes to the standard headers."""
-    whole, compiled = (Path(_folder().name) / name for name in ("machine.cpp", "machine.o"))
-    whole.write_text("".join(f'#include "{source}"\n' for source in sorted(HERE.glob("*.cpp"))))
-    _run("-O3", "-march=native", "-c", whole, "-o", compiled)
-    return compiled
-
-
 def build(kernel: Path, entry: str, flags: Sequence[str], races: bool = False) -> ctypes.CDLL:
     """The file `kernel`, whose function `entry` is to be run, as a library; races: with hooks on its loads and stores."""
     folder = Path(tempfile.mkdtemp(dir=_folder().name))
     wrapper = folder / "wrapper.cpp"
     wrapper.write_text(WRAPPER.format(file=kernel, entry=entry))
     hooks = ("-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0") if races else ()
-    always = ("-O1", "-fno-strict-aliasing", f"-DWATCHING={int(races)}", f"-I{_headers()}")
-    _run(*always, *hooks, *flags, "-c", wrapper, "-o", folder / "kernel.o")
+    parts = emulator_parts()
+    always = (*KERNEL_FLAGS, f"-DWATCHING={int(races)}", f"-I{parts.include}")
+    gcc(*always, *hooks, *flags, "-c", wrapper, "-o", folder / "kernel.o")
     # Without the flag: the hooks are the emulator's, not the sanitizer's.
-    _run("-shared", "-Wl,-Bsymbolic", folder / "kernel.o", _machine(), "-o", folder / "kernel.so")
+    gcc("-shared", "-Wl,-Bsymbolic", folder / "kernel.o", parts.machine, "-o", folder / "kernel.so")
     library = ctypes.CDLL(str(folder / "kernel.so"))
     library.emulate.restype = ctypes.c_char_p
     return library
