@@ -85,11 +85,24 @@ class ProductRecord(Record):
     issued_flops: int
     fp8_useful_flops: int
     fp8_issued_flops: int
+    warps: int | None = None
+    """of a block, that issue these products; None: all. This and the next two as the author states them"""
+    tile_flops: int | None = None
+    """with what other warps' loops multiply for the same tile; None: useful_flops"""
+    rows: int | None = None
+    """of the op, for which a tile's keys are fetched once; None: not stated"""
 
     @property
     def useful_fraction(self) -> float | None:
         """None when nothing is issued: the product runs without tensor cores."""
         return self.useful_flops / self.issued_flops if self.issued_flops else None
+
+
+class RoleRecord(Record):
+    """A loop that warps of a block run beside the main loop: other consumers, or producers when it holds no products."""
+
+    warps: int
+    loop: SpanRecord
 
 
 class CodeRecord(Record):
@@ -112,6 +125,8 @@ class CodeRecord(Record):
     whole: SpanRecord
     loop: SpanRecord | None
     """the main loop: the one with most tensor-core instructions, else the longest innermost one"""
+    roles: list[RoleRecord] = Field(default_factory=list)
+    """of a warp-specialized kernel: the loops of other warps. The bytes of `whole` and `loop` are then of the main loop's warps"""
     products: ProductRecord | None
     serialized: bool
     """ptxas says that wgmma instructions wait for one another"""

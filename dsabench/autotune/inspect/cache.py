@@ -23,8 +23,8 @@ from dsabench.kernels.source_hash import code_lines
 from dsabench.kernels.user_cache import user_cache_root
 
 _MAKERS = (
-    *("compile", "cuda_compiler", "disassemble", "facts", "products", "resources", "sass", "source", "traffic"),
-    *("tilelang_compiler", "triton_compiler"),
+    *("compile", "cuda_compiler", "cycles", "disassemble", "facts", "products", "resources", "sass", "source"),
+    *("tilelang_compiler", "traffic", "triton_compiler"),
 )
 """Modules of this package that decide what a fact is: facts that other versions of them made are not these."""
 _COMPILER_ENV = ("PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT")

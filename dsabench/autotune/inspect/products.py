@@ -56,7 +56,8 @@ SourceProducts = TritonProducts | Products
 @dataclass(frozen=True)
 class ProductCounts:
     """Of one trip of the main loop, or of the whole kernel when no loop holds its products. `trips`: source trips that one trip
-    of the machine loop makes; the FLOPs are those of all of them."""
+    of the machine loop makes; the FLOPs are those of all of them. The last three are what an author states (`Products`), None:
+    all warps, useful_flops, and nothing stated."""
 
     in_loop: bool
     trips: int
@@ -64,6 +65,9 @@ class ProductCounts:
     issued_flops: int
     fp8_useful_flops: int
     fp8_issued_flops: int
+    warps: int | None = None
+    tile_flops: int | None = None
+    rows: int | None = None
 
 
 def dots(text: str) -> list[Dot]:
@@ -157,6 +161,9 @@ def _stated(known: Products, code: Code) -> ProductCounts:
         issued_flops=issued,
         fp8_useful_flops=known.fp8_useful_flops,
         fp8_issued_flops=fp8_issued,
+        warps=known.warps,
+        tile_flops=known.tile_flops or None,
+        rows=known.rows or None,
     )
 
 

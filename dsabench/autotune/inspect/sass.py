@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from dsabench.autotune.inspect.cycles import cycles
 from dsabench.autotune.inspect.traffic import loaded_bytes, shared_bytes
 
 NAMED_FAMILIES = ("HGMMA", "QGMMA", "HMMA", "LDGSTS", "UTMALDG", "LDL", "STL")
@@ -18,9 +19,11 @@ OTHER_FAMILIES = (
 )
 """Counted where there are any."""
 
-_INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)(\S*)(.*?);")
+_INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)(\S*)(.*?);")
 _TARGET = re.compile(r"0x([0-9a-f]+)")
 _MMA = re.compile(r"^[A-Z]+MMA$")
+_LEAVES = ("EXIT", "RET", "BRX", "JMX")
+_TMA = ("UTMALDG", "UBLKCP")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Instruction:
     target: int | None
     """of a branch"""
     operands: str = ""
+    conditional: bool = False
+    """under a predicate, or a branch that tests one"""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Code:
-    """One kernel's machine code: all of it, and its main loop (None without loops)."""
+    """One kernel's machine code: all of it, its main loop (None without loops), and the loops that other warps may run beside that
+    one: all others with products, and of those without the one that copies most."""
 
     whole: Span
     loop: Span | None
+    beside: tuple[Span, ...] = ()
 
 
 def parse(text: str) -> list[Instruction]:
@@ -62,18 +69,43 @@ def parse(text: str) -> list[Instruction]:
         match = _INSTRUCTION.match(line)
         if match is None:
             continue
-        address, family, modifiers, operands = match.groups()
+        address, predicate, family, modifiers, operands = match.groups()
         target = _TARGET.search(operands) if family == "BRA" else None
         goes_to = int(target[1], 16) if target else None
-        found.append(Instruction(int(address, 16), family, family + modifiers, goes_to, operands.strip()))
+        conditional = predicate is not None or (target is not None and "," in operands)
+        opcode = family + modifiers
+        found.append(Instruction(int(address, 16), family, opcode, goes_to, operands.strip(), conditional))
     return found
 
 
 def analyse(instructions: list[Instruction]) -> Code:
-    """Counts of the whole code and of its main loop."""
-    lo, hi = main_loop(instructions) or (0, -1)
-    inside = [i for i in instructions if lo <= i.address <= hi]
-    return Code(_span(instructions), _span(inside) if inside else None)
+    """Counts of the whole code, of its main loop, and of the loops beside it."""
+    main = main_loop(instructions)
+    if main is None:
+        return Code(_span(instructions), None)
+    inside = [i for i in instructions if main[0] <= i.address <= main[1]]
+    beside = [_span(loop) for loop in _cycles(instructions) if not any(main[0] <= i.address <= main[1] for i in loop)]
+    multiplying = [span for span in beside if span.products]
+    copying = [span for span in beside if not span.products and any(_copied(span))]
+    return Code(_span(instructions), _span(inside), (*multiplying, *sorted(copying, key=_copied)[-1:]))
+
+
+def _cycles(instructions: list[Instruction]) -> list[list[Instruction]]:
+    """The instructions of each loop, loops inside it and waits that stand elsewhere included. Calls come back."""
+    places = {i.address: place for place, i in enumerate(instructions)}
+    successors = []
+    for place, i in enumerate(instructions):
+        leaves = not i.conditional and (i.family in _LEAVES or i.target is not None)
+        after = [] if leaves or place + 1 == len(instructions) else [place + 1]
+        if i.target in places:
+            after.append(places[i.target])
+        successors.append(after)
+    return [[instructions[place] for place in cycle] for cycle in cycles(successors)]
+
+
+def _copied(span: Span) -> tuple[int, int]:
+    """How much a loop loads: boxes of TMA, whose bytes are not in the code, before bytes."""
+    return sum(span.families.get(name, 0) for name in _TMA), span.loaded_bytes
 
 
 def loops(instructions: list[Instruction]) -> list[tuple[int, int]]:

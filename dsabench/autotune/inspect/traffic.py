@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _LOADS = ("LDG", "LDGSTS")
-_SHARED = ("LDS", "STS", "LDGSTS", "LDL", "STL")
+_SHARED = ("LDS", "STS", "STAS", "LDGSTS", "LDL", "STL")
 _MATRICES = ("LDSM", "STSM")
 _WIDTH = re.compile(r"\.(?:[US])?(8|16|64|128)\b")
 _NUMBER_OF_MATRICES = re.compile(r"\.MT?88\.(\d)")
@@ -22,8 +22,8 @@ def loaded_bytes(family: str, opcode: str) -> int:
 
 
 def shared_bytes(family: str, opcode: str, operands: str) -> int:
-    """Through the SM's shared memory by a warp: loads, stores, asynchronous copies into it, spills (local memory lies in the same
-    unit) and the operands of products.
+    """Through the SM's shared memory by a warp: loads, stores, those to another block of the cluster (it stores as much here),
+    asynchronous copies into it, spills (local memory lies in the same unit) and the operands of products.
 
     A wgmma of M × N × K reads B once, and A where it is not in registers, so a narrow one reads more than it computes: M 64, N 32,
     K 16 in bf16 takes 24 cycles at 128 bytes a cycle for 16 cycles of products. A warp is charged a quarter of its group's.

@@ -15,9 +15,13 @@ r blocks on an SM share its units, and no block is faster than its own chain of 
     chain    = max(a, b) + (1 − overlap) · min(a, b) + trips · exposed loads + first loads
                a = max(tensor, shared memory), b = issue by its own warps + syncs · sync_s
 
-With loads asked for d trips ahead (d = stages − 1 for copies to shared memory, else 0) and n loads of a trip that wait for one
-another, max(0, n − d) of them stand in every trip, and a trip is no shorter than load_latency_s · min(n, d) / d. First loads are
-1 + n latencies a block.
+With loads asked for d trips ahead (d = stages − 1 for copies to shared memory and for what producer warps load, else 0) and n loads
+of a trip that wait for one another, max(0, n − d) of them stand in every trip, and a trip is no shorter than
+load_latency_s · min(n, d) / d. First loads are 1 + n latencies a block.
+
+Where warps have roles (one fetches, another computes), each loop is charged to the warps that run it: a block's use of a unit is the
+sum over roles, and its chain the longest of theirs, which run side by side. Exposed loads stand in the producers' chain, code
+outside of the loops in that of the main loop's warps.
 
     seconds  = Σ over launches of launch_s + ⌊G / (S · R)⌋ · span(R) + span(⌈rest / S⌉)
 
@@ -33,7 +37,7 @@ from dataclasses import dataclass
 
 from dsabench.autotune.predict.constants import SHIPPED, Constants
 from dsabench.autotune.predict.machine import Machine
-from dsabench.autotune.predict.work import Body, LaunchWork, launch_works
+from dsabench.autotune.predict.work import Body, LaunchWork, Role, launch_works
 from dsabench.bench.inspection_records import Inspection
 from dsabench.kernels.op import Cost
 
@@ -84,19 +88,31 @@ def predict(works: Sequence[LaunchWork], cost: Cost, machine: Machine, constants
     return Prediction(max(seconds, machine.bound_s(cost)), parts)
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What one role of a block takes of its SM's units, in seconds."""
+
+    role: Role
+    tensor_s: float
+    issue_s: float
+    pipe_s: float
+    shared_s: float
+    syncs_s: float
+
+
 class _Launch:
     def __init__(self, work: LaunchWork, machine: Machine, constants: Constants) -> None:
         self._work = work
         self._machine = machine
         self._constants = constants
         self._trips = constants.search_passes if work.trips is None else work.trips
-        clock = machine.clock_hz
-        instructions = self._over_block(lambda body: body.instructions)
-        self._tensor_s = self._over_block(self._products_s) / constants.tensor_efficiency
-        self._issue_s = instructions / (SCHEDULERS * clock * constants.issue_efficiency)
-        self._pipe_s = self._over_block(lambda body: body.pipe_clocks) / clock
-        self._shared_s = self._over_block(lambda body: body.shared_bytes) / (SHARED_BYTES_A_CLOCK * clock)
-        self._syncs_s = self._over_block(lambda body: body.syncs) * constants.sync_s
+        main_warps = work.warps - sum(role.warps for role in work.beside)
+        main = Role(work.trip, main_warps, fetches=not any(role.fetches for role in work.beside))
+        self._roles = [self._share(main, work.once), *(self._share(role) for role in work.beside)]
+        self._tensor_s = sum(share.tensor_s for share in self._roles)
+        self._issue_s = sum(share.issue_s for share in self._roles)
+        self._pipe_s = sum(share.pipe_s for share in self._roles)
+        self._shared_s = sum(share.shared_s for share in self._roles)
 
     def parts(self) -> dict[str, float]:
         work, machine = self._work, self._machine
@@ -138,21 +154,41 @@ class _Launch:
         }
 
     def _chain(self) -> float:
-        work, constants = self._work, self._constants
-        few_warps = SCHEDULERS / min(SCHEDULERS, work.warps)
-        a = max(self._tensor_s, self._shared_s)
-        b = max(self._issue_s * few_warps, self._pipe_s) + self._syncs_s
+        """No shorter than what the roles together take of a unit: they wait for the first loads as one."""
+        together = max(self._tensor_s, self._shared_s, self._issue_s)
+        first_loads = self._constants.load_latency_s * (1 + self._work.dependent_loads)
+        return max(together, *map(self._chain_of, self._roles)) + first_loads
+
+    def _chain_of(self, share: _Share) -> float:
+        constants = self._constants
+        few_warps = SCHEDULERS / min(SCHEDULERS, share.role.warps)
+        a = max(share.tensor_s, share.shared_s)
+        b = max(share.issue_s * few_warps, share.pipe_s) + share.syncs_s
         chain = max(a, b) + (1 - constants.overlap) * min(a, b)
-        latency = constants.load_latency_s
-        loads, ahead = work.dependent_loads, work.ahead
+        if not share.role.fetches:
+            return chain
+        latency, loads, ahead = constants.load_latency_s, self._work.dependent_loads, self._work.ahead
         if ahead:
             chain = max(chain, self._trips * latency * min(loads, ahead) / ahead)
-        return chain + self._trips * latency * max(0, loads - ahead) + latency * (1 + loads)
+        return chain + self._trips * latency * max(0, loads - ahead)
 
     def _products_s(self, body: Body) -> float:
         """Of one SM, at the ceiling."""
         rates = {**self._machine.product, "mma.sync": self._machine.product["bf16"] * MMA_SYNC_SHARE}
         return sum(flops * self._machine.sms / rates[rate] for rate, flops in body.products.items())
 
-    def _over_block(self, of: Callable[[Body], float]) -> float:
-        return self._trips * of(self._work.trip) + of(self._work.once)
+    def _share(self, role: Role, once: Body | None = None) -> _Share:
+        """Of a role's trips and what it does once."""
+        constants, clock = self._constants, self._machine.clock_hz
+
+        def over_block(of: Callable[[Body], float]) -> float:
+            return self._trips * of(role.body) + (of(once) if once else 0.0)
+
+        return _Share(
+            role=role,
+            tensor_s=over_block(self._products_s) / constants.tensor_efficiency,
+            issue_s=over_block(lambda body: body.instructions) / (SCHEDULERS * clock * constants.issue_efficiency),
+            pipe_s=over_block(lambda body: body.pipe_clocks) / clock,
+            shared_s=over_block(lambda body: body.shared_bytes) / (SHARED_BYTES_A_CLOCK * clock),
+            syncs_s=over_block(lambda body: body.syncs) * constants.sync_s,
+        )

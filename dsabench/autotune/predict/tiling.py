@@ -1,7 +1,7 @@
 """How the ops of this package are cut into tiles: what a tile's rows share, which neither machine code nor cost can say.
 
 By the names of axes and tunables that all implementations here use (`BLOCK_H`: heads a tile, `BLOCK_Q`: queries a tile,
-`NUM_SPLITS`). For a kernel that names its tile otherwise, padding and reuse are taken as perfect.
+`NUM_SPLITS`). For a kernel that names its tile otherwise and states no rows, padding and reuse are taken as perfect.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ class Tiling:
     dependent_loads: int = 1
     partial_bytes: Callable[[Axes], int] = lambda axes: 0
 
-    def tiles(self, axes: Axes, config: Mapping[str, object]) -> int:
-        """Tiles that the rows of one set of keys make: each loads every key."""
+    def size(self, config: Mapping[str, object], stated: int | None) -> int | None:
+        """Rows of a tile: the config's, or else those that the kernel's author states. None: not known."""
         size = config.get(self.tile)
-        return -(-self.rows(axes) // size) if isinstance(size, int) and size > 0 else 1
+        return size if isinstance(size, int) and size > 0 else stated
 
-    def padding(self, axes: Axes, config: Mapping[str, object]) -> float:
+    def tiles(self, axes: Axes, size: int | None) -> int:
+        """Tiles of `size` that the rows of one set of keys make: each loads every key."""
+        return -(-self.rows(axes) // size) if size else 1
+
+    def padding(self, axes: Axes, size: int | None) -> float:
         """Rows computed for each row that there is."""
-        size = config.get(self.tile)
-        return self.tiles(axes, config) * size / self.rows(axes) if isinstance(size, int) and size > 0 else 1.0
+        return self.tiles(axes, size) * size / self.rows(axes) if size else 1.0
 
     def read_bytes(self, axes: Axes, cost: Cost) -> float:
         """Bytes of keys when each set of rows reads its own once."""

@@ -36,12 +36,20 @@ class Products:
     """What the author says of a kernel's tensor-core products, from which `inspect` tells repeated from useful work: of one trip of
     the machine code's main loop (`#pragma unroll 1` makes it the source's) of one block.
 
-    useful_flops: the sum of 2·M·N·K; fp8_useful_flops: those with fp8 operands; warps: of a block, that issue products (consumer
-    warpgroups, not producers)."""
+    useful_flops: the sum of 2·M·N·K; fp8_useful_flops: those with fp8 operands; warps: of a block, that issue these products.
+
+    Where other warps run loops of their own beside that loop, for the predicted time alone: tile_flops: useful_flops and what the
+    other consumers' loops add to it, 0: nothing; producers: warps that only fetch. The rest of the block's warps run the other
+    loops with products. Machine code tells these loops apart, and not who runs them.
+
+    rows: of the op (heads, queries) for which a tile's keys are fetched once, 0: the config's, or all of them."""
 
     useful_flops: int
     warps: int
     fp8_useful_flops: int = 0
+    tile_flops: int = 0
+    producers: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True)

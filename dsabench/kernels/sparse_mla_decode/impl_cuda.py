@@ -129,7 +129,13 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[CudaLaunch]:
         cluster=cluster if cluster > 1 else None,
         shared_bytes=SHARED_BYTES,
         # The first warpgroup's loop: the scores of a tile, and half of its values.
-        products=Products(2 * BLOCK_H * BLOCK_KV * (LATENT + ROPE + LATENT // 2), warps=4),
+        products=Products(
+            2 * BLOCK_H * BLOCK_KV * (LATENT + ROPE + LATENT // 2),
+            warps=4,
+            tile_flops=2 * BLOCK_H * BLOCK_KV * (LATENT + ROPE + LATENT),
+            producers=4,
+            rows=BLOCK_H * cluster,
+        ),
         stages=STAGES,
     )
     return [attend] if splits == 1 else [attend, _merge(out, lse, outputs, inputs.attn_sink, h_q)]

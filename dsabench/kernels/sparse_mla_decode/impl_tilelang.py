@@ -109,7 +109,13 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[TileLangLaunc
             "TOKEN_BYTES": TOKEN_BYTES,
         },
         # The main loop is that of the warpgroup with the scores, which has half of PV.
-        products=Products(2 * BLOCK_H * block_n * (D_QK + LATENT // 2), warps=WARPS_IN_GROUP),
+        products=Products(
+            2 * BLOCK_H * block_n * (D_QK + LATENT // 2),
+            warps=WARPS_IN_GROUP,
+            tile_flops=2 * BLOCK_H * block_n * (D_QK + LATENT),
+            producers=WARPS_IN_GROUP,
+            rows=BLOCK_H,
+        ),
         stages=stages,
         pass_configs=PASS_CONFIGS,
     )

@@ -104,8 +104,16 @@ def plan(inputs: Inputs, outputs: Outputs, config: Config) -> list[TileLangLaunc
 
 def products_of(block_n: int, specialized: bool) -> Products:
     """Of a tile: QKᵀ and PV. The specialized form's main loop is that of the warpgroup with the scores, which has half of PV."""
-    values = LATENT // 2 if specialized else LATENT
-    return Products(2 * BLOCK_H * block_n * (D_QK + values), warps=WARPS_IN_GROUP * (1 if specialized else 2))
+    flops = 2 * BLOCK_H * block_n * (D_QK + LATENT)
+    if not specialized:
+        return Products(flops, warps=2 * WARPS_IN_GROUP, rows=BLOCK_H)
+    return Products(
+        2 * BLOCK_H * block_n * (D_QK + LATENT // 2),
+        warps=WARPS_IN_GROUP,
+        tile_flops=flops,
+        producers=WARPS_IN_GROUP,
+        rows=BLOCK_H,
+    )
 
 
 def describe(config: Config) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from dsabench.autotune.inspect.facts import roles_of
 from dsabench.autotune.inspect.products import Dot, TritonProducts, count_products, dots, issued_flops
 from dsabench.autotune.inspect.sass import Code, Span
 from dsabench.kernels.cuda.source import Products
@@ -139,3 +142,24 @@ def test_stated_fp8_products_that_fell_back_show() -> None:
 
 def test_nothing_stated_nothing_counted() -> None:
     assert count_products(None, code({"HGMMA.64x64x16.F32.BF16": 1}), warps=4) is None
+
+
+SCORES, VALUES = 4 * 2 * 64 * 64 * 16, 2 * 64 * 256 * 16
+
+
+def roles(stated: Products | None, warps: int = 12) -> list[tuple[int, bool]]:
+    """Of a kernel with loops of scores, of values and of a producer: the warps of the two beside the main loop, and who multiplies."""
+    values = Span(9, {}, {"HGMMA.64x256x16.F32.BF16": 1}, 0, 100)
+    fetches = Span(5, {}, {}, 512, 300)
+    kernel = replace(code({"HGMMA.64x64x16.F32.BF16": 4}), beside=(values, fetches))
+    return [(role.warps, bool(role.loop.products)) for role in roles_of(stated, kernel, warps)]
+
+
+def test_an_author_says_which_warps_have_roles() -> None:
+    assert roles(Products(SCORES, 4, tile_flops=SCORES + VALUES, producers=4)) == [(4, True), (4, False)]
+    assert roles(Products(SCORES, 4, tile_flops=SCORES + VALUES, producers=4), warps=16) == [(8, True), (4, False)]
+    assert roles(Products(SCORES, 8, producers=4)) == [(4, False)]
+
+
+def test_without_such_word_all_warps_run_the_main_loop() -> None:
+    assert roles(Products(SCORES, 12)) == roles(Products(SCORES, 4)) == roles(None) == []

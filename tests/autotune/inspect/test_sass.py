@@ -67,3 +67,44 @@ def test_counts() -> None:
 
 def test_straight_code_has_no_loop() -> None:
     assert analyse(parse("        /*0000*/   EXIT ;\n        /*0010*/   BRA 0x10;\n")).loop is None
+
+
+# Loops of producers (0x10 to 0x40), of consumers that make the output (0x60 to 0x80), of a prologue (0xa0 to 0xb0) and of consumers
+# that make scores (0xc0 to 0xe0). A wait is tried again behind the end (0x100), from where it goes back.
+ROLES = """
+        /*0000*/              @!P3 BRA 0x60 ;
+        /*0010*/              @!P0 BRA 0x100 ;
+        /*0020*/                   LDGSTS.E.BYPASS.128 [R4], desc[UR16][R6.64] ;
+        /*0030*/                   LDGSTS.E.BYPASS.128 [R4], desc[UR16][R6.64] ;
+        /*0040*/              @!P1 BRA 0x10 ;
+        /*0050*/                   EXIT ;
+        /*0060*/              @!P4 BRA 0xa0 ;
+        /*0070*/                   HGMMA.64x256x16.F32.BF16 R24, gdesc[UR4], R24 ;
+        /*0080*/               @P5 BRA 0x60 ;
+        /*0090*/                   EXIT ;
+        /*00a0*/                   LDG.E.128 R2, desc[UR4][R2.64] ;
+        /*00b0*/              @!P2 BRA 0xa0 ;
+        /*00c0*/                   HGMMA.64x64x16.F32.BF16 R24, gdesc[UR4], R24 ;
+        /*00d0*/                   HGMMA.64x64x16.F32.BF16 R24, gdesc[UR4], R24 ;
+        /*00e0*/              @!P1 BRA 0xc0 ;
+        /*00f0*/                   EXIT ;
+        /*0100*/                   SYNCS.PHASECHK.TRANS64.TRYWAIT P0, [UR4], R3 ;
+        /*0110*/              @!P0 BRA 0x100 ;
+        /*0120*/                   BRA 0x20 ;
+        /*0130*/                   BRA 0x130;
+"""
+
+
+def test_loops_of_other_roles() -> None:
+    code = analyse(parse(ROLES))
+    assert code.loop is not None
+    assert code.loop.products == {"HGMMA.64x64x16.F32.BF16": 2}
+    values, fetches = code.beside
+    assert (values.instructions, values.products) == (3, {"HGMMA.64x256x16.F32.BF16": 1})
+    assert (fetches.instructions, fetches.loaded_bytes) == (7, 2 * 512)  # with the wait that stands elsewhere
+    assert fetches.families["SYNCS"] == 1
+
+
+def test_a_loop_around_the_main_loop_is_no_other_role() -> None:
+    (after,) = analyse(parse(NESTED)).beside
+    assert after.families["FADD"] == 5

@@ -32,6 +32,7 @@ def test_loaded_from_global_memory(opcode: str, bytes_of_a_thread: int) -> None:
         ("LDS", "R4, [R8]", 128),
         ("STS.128", "[R8], R4", 512),
         ("LDS.U16", "R4, [R8]", 64),
+        ("STAS.128", "[R8], R4, [R12]", 512),
         ("STL.64", "[R1], R4", 256),
         ("LDGSTS.E.BYPASS.128", "[R8], desc[UR4][R2.64]", 512),
         ("LDSM.16.M88.4", "R4, [R8]", 512),

@@ -11,6 +11,7 @@ from dsabench.bench.inspection_records import (
     LaunchRecord,
     Outcome,
     ProductRecord,
+    RoleRecord,
     SpanRecord,
 )
 
@@ -61,6 +62,27 @@ def launch(
         code=code, grid=list(grid), blocks_per_sm=blocks_per_sm, warps_per_sm=warps * blocks_per_sm, limited_by="registers",
         cannot_launch="",
     )  # fmt: skip
+
+
+def specialized(
+    scores: int = 400,
+    values: int = 100,
+    fetches: int = 200,
+    loaded: int = 0,
+    stages: int = 2,
+    rows: int | None = None,
+    **sass: int,
+) -> LaunchRecord:
+    """Three loops of 4 warps each, with so many instructions: of two products, of one, and of a producer with `sass`."""
+    made = launch(span(scores, products=2), warps=4, stages=stages)
+    consumers = RoleRecord(warps=4, loop=span(values, products=1))
+    producers = RoleRecord(warps=4, loop=span(fetches, loaded=loaded, **sass))
+    assert made.code.products is not None
+    stated = {"warps": 4, "tile_flops": 3 * PRODUCT_FLOPS, "rows": rows}
+    products = made.code.products.model_copy(update=stated)
+    whole = span(scores + values + fetches, products=3, loaded=loaded)
+    code = {"roles": [consumers, producers], "products": products, "num_warps": 12, "whole": whole}
+    return made.model_copy(update={"code": made.code.model_copy(update=code)})
 
 
 def inspection(*launches: LaunchRecord, **more: Any) -> Inspection:

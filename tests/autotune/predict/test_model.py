@@ -15,7 +15,7 @@ from dsabench.bench.inspection_records import Inspection
 from dsabench.bench.records import Ceilings, Rate
 from dsabench.bench.roofline import roofline
 from dsabench.kernels.op import Cost
-from tests.autotune.predict.made import GHZ, MACHINE, PRODUCT_FLOPS, inspection, launch, span
+from tests.autotune.predict.made import GHZ, MACHINE, PRODUCT_FLOPS, inspection, launch, span, specialized
 
 IDEAL = Constants(
     tensor_efficiency=1.0, issue_efficiency=1.0, memory_efficiency=1.0, l2_efficiency=1.0, overlap=1.0, load_latency_s=1e-6,
@@ -153,6 +153,46 @@ class TestByHand:
         work = Cost(0, 819_200, 819_200, None)
         assert predict(found, work, longer).seconds - predict(found, work, constants).seconds == pytest.approx(
             1000 / GHZ
+        )
+
+
+class TestRoles:
+    """A trip multiplies three products, two of them in the main loop; 1000 trips, ten in each of 100 blocks."""
+
+    def seconds(self, constants: Constants, bytes_moved: int = 0, **made: Any) -> float:
+        return predict(inspection(specialized(**made)), cost(3000, bytes_moved), constants).seconds
+
+    def test_each_loop_is_charged_to_its_own_warps(self) -> None:
+        parts = predict(inspection(specialized()), cost(3000), replace(IDEAL, load_latency_s=0.0)).parts
+        assert parts["tensor"] == pytest.approx(10 * 3 * 524.288 / GHZ)
+        assert parts["issue"] == pytest.approx(10 * (400 + 100 + 200) / GHZ)
+
+    def test_the_longest_role_is_the_blocks_chain(self) -> None:
+        alone = replace(IDEAL, overlap=0.0, load_latency_s=0.0)
+        all_products = 10 * 3 * 524.288 / GHZ
+        assert self.seconds(alone) == pytest.approx(all_products)  # the main loop's 1049 + 400 clocks are fewer
+        assert self.seconds(alone, scores=800) == pytest.approx(10 * (2 * 524.288 + 800) / GHZ)
+        assert self.seconds(alone, fetches=1500) == pytest.approx(10 * 2000 / GHZ)  # as they issue beside 400 and 100
+
+    def test_latency_stands_with_the_producers(self) -> None:
+        """One load a trip: hidden behind the products, unless ten of them one after the other take longer."""
+        for stages, latency_s, loop_s in ((2, 1e-6, 15.72864e-6), (1, 1e-6, 15.72864e-6), (1, 2e-6, 22e-6)):
+            constants = replace(IDEAL, load_latency_s=latency_s)
+            found = self.seconds(constants, stages=stages, LDG=1)
+            assert found == pytest.approx(loop_s + 2 * latency_s)
+
+    @pytest.mark.parametrize(("bytes_a_trip", "trips"), [(980, 1), (1820, 2), (840, 1), (420, 0.5)])
+    def test_a_producers_trips_follow_from_its_bytes(self, bytes_a_trip: int, trips: float) -> None:
+        """1000 bytes in its loop, of which some belong to lanes that are masked off."""
+        found = predict(inspection(specialized(loaded=1000)), cost(3000, 1000 * bytes_a_trip))
+        assert found.parts["issue"] == pytest.approx(10 * (500 + trips * 200) / GHZ)
+
+    def test_rows_that_the_author_states_are_padded(self) -> None:
+        axes = {"b": 100, "s_q": 1, "s_kv": 8192, "h_q": 16, "topk": 2048, "page": 64}
+        stated = inspection(specialized(rows=64), op="sparse_mla_decode", axes=axes)
+        silent = inspection(specialized(), op="sparse_mla_decode", axes=axes)
+        assert predict(stated, cost(3000)).parts["tensor"] == pytest.approx(
+            4 * predict(silent, cost(3000)).parts["tensor"]
         )
 
 
