@@ -34,16 +34,16 @@ def inputs_of(axes: dict[str, int], distribution: str = "normal", seed: int = 5)
     return Workload.of(OP.name, axes, distribution, seed).make_inputs()
 
 
-def run(inputs: Inputs, config: Config, seed: int = 0) -> Outputs:
+def run(inputs: Inputs, config: Config, seed: int = 0, races: bool = False) -> Outputs:
     outputs = poisoned_outputs(OP, inputs)
     full = IMPLEMENTATION.check_config(config, OP.axes_of(inputs))
-    emulate(IMPLEMENTATION.plan(inputs, outputs, full), seed, races=True)
+    emulate(IMPLEMENTATION.plan(inputs, outputs, full), seed, races)
     return outputs
 
 
-def attend(inputs: Inputs, config: Config, seed: int = 0) -> Outputs:
+def attend(inputs: Inputs, config: Config, seed: int = 0, races: bool = False) -> Outputs:
     """Checked on every row."""
-    outputs = run(inputs, config, seed)
+    outputs = run(inputs, config, seed, races)
     verdict = check_all_rows(OP, inputs, outputs)
     assert verdict.passed, verdict.reason
     return outputs
@@ -84,6 +84,14 @@ def test_whatever_the_order_of_threads_and_copies_the_bits_are_the_same(config):
     inputs = inputs_of({"b": 1, "s_q": 1, "s_kv": 400, "h_q": 80, "topk": 330, "page": 16}, "repeated_index")
     first, *others = (attend(inputs, config, seed) for seed in range(6))
     assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
+
+
+@needs_compiler
+@pytest.mark.parametrize("config", [ALONE, ALONE_SPLIT, PAIR_SPLIT], ids=["alone", "alone, split", "pair, split"])
+def test_nothing_races(config):
+    """Each choice of each tunable; rings that turn more than twice, in the second splits too."""
+    axes = {"b": 1, "s_q": 1, "s_kv": 700, "h_q": 72, "topk": 600, "page": 16}
+    attend(inputs_of(axes, "valid_after_padding"), config, seed=1, races=True)
 
 
 @needs_compiler
