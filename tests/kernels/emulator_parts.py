@@ -44,12 +44,13 @@ def gcc(*command: object) -> str:
 @functools.cache
 def emulator_parts() -> EmulatorParts:
     named = f"dsabench-emulator-{os.getuid()}-"
-    folder = Path(tempfile.gettempdir()) / f"{named}{_key()}"
+    texts = _texts()
+    folder = Path(tempfile.gettempdir()) / f"{named}{_key(texts)}"
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             made = Path(tempfile.mkdtemp(prefix=named, dir=folder.parent))
-            _make(made)
+            _make(made, texts)
             made.rename(folder)
             _remove_unused(folder.parent, named)
     assert folder.stat().st_uid == os.getuid(), f"{folder} is another user's"
@@ -57,31 +58,28 @@ def emulator_parts() -> EmulatorParts:
     return EmulatorParts(folder / "include", folder / "machine.o")
 
 
-def _headers() -> list[Path]:
-    return [*sorted(INCLUDE.glob("*.cuh")), *sorted(HERE.glob("*.cuh")), *sorted(HERE.glob("*.h"))]
+def _texts() -> dict[str, str]:
+    """By name, read once: what is compiled is what the key is of, though a file be edited meanwhile."""
+    files = [*INCLUDE.glob("*.cuh"), *HERE.glob("*.cuh"), *HERE.glob("*.h"), *HERE.glob("*.cpp")]
+    return {file.name: file.read_text() for file in files}
 
 
-def _sources() -> list[Path]:
-    return sorted(HERE.glob("*.cpp"))
-
-
-def _key() -> str:
+def _key(texts: dict[str, str]) -> str:
     """Of all that is compiled, of how, and of the compiler and the CPU's instructions, both of which are among its macros."""
     macros = gcc("-march=native", "-E", "-dM", "-x", "c++", os.devnull)
-    parts = [repr((path.name, path.read_text())) for path in (*_headers(), *_sources())]
-    whole = "\n".join([macros, repr((KERNEL_FLAGS, MACHINE_FLAGS)), *parts])
+    whole = repr((macros, KERNEL_FLAGS, MACHINE_FLAGS, sorted(texts.items())))
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, texts: dict[str, str]) -> None:
     include = folder / "include"
     include.mkdir()
-    for header in _headers():  # in one folder: an `#include` in quotes looks beside the including file first
-        shutil.copy(header, include)
+    for name, text in texts.items():  # in one folder: an `#include` in quotes looks beside the including file first
+        (include / name).write_text(text)
     gcc(*KERNEL_FLAGS, "-x", "c++-header", include / "emulator.h", "-o", include / "emulator.h.gch")
     # As one file: most of the time goes to the standard headers.
     whole = folder / "machine.cpp"
-    whole.write_text("".join(f'#include "{source}"\n' for source in _sources()))
+    whole.write_text("".join(f'#include "include/{name}"\n' for name in sorted(texts) if name.endswith(".cpp")))
     gcc(*MACHINE_FLAGS, "-c", whole, "-o", folder / "machine.o")
 
 
