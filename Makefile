@@ -50,13 +50,14 @@ gate: install  ## machine code against gates/inspect.jsonl, and the CPU kernels 
 	$(BIN)/dsabench gate --static gates/inspect.jsonl --out $(OUT)-gate/static
 	$(BIN)/dsabench gate $(GATE) --device cpu --out $(OUT)-gate/trees || { code=$$?; [ $$code -gt 2 ]; }
 
-# Two files at a time; those that look at the machine's load or speed or hold a run to its budget go alone.
+# Two files at a time, in the order of their names: in pytest-xdist's own, by number of tests, long files of few tests come last.
+# Those that look at the machine's load or speed or hold a run to its budget go alone.
 ALONE := $(addprefix tests/,bench/test_machine_state.py bench/test_roofline.py bench/test_spin.py bench/test_timing.py cli/test_tune.py)
 test: install-dev  ## the whole test suite; TEST='tests/bench -k timing' narrows it
 ifdef TEST
 	$(BIN)/python -m pytest -q $(TEST)
 else
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest -q $(ALONE)
 endif
 

@@ -43,7 +43,7 @@ def test_awkward_shapes_pass_the_check(axes):
     assert check_configs(OP.name, "triton", axes, "valid_after_padding", [{}], seed=4) == 1
 
 
-@pytest.mark.parametrize("h_q", [16, 40])
+@pytest.mark.parametrize("h_q", [40])
 def test_every_choice_of_every_tunable_passes_the_check(h_q):
     axes = {"b": 1, "s_q": 1, "s_kv": 100, "h_q": h_q, "topk": 98, "page": 2}
     configs = [config for config in one_at_a_time(OP.name, "triton") if "SWAP" not in config]

